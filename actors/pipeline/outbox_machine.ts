@@ -28,7 +28,6 @@ export const OUTBOX_LIMITS = {
 /** An output with its place: entry epoch and offset of its input, and its index among that input's outputs. */
 export interface OutboxOutput {
   readonly sequence: Sequence;
-  /** Encoded for the outbox. */
   readonly event: unknown;
 }
 
@@ -44,9 +43,7 @@ export interface OutboxState {
   phase: "opening" | "idle" | "reading" | "running" | "appending" | "waiting" | "fenced";
   covered: Position | undefined;
   snapshotAt: Position | undefined;
-  /** Last input that the state has seen. */
   cursor: Position | undefined;
-  /** Last sequence of the outbox's chain. */
   last: Sequence | undefined;
   hasMore: boolean;
   failures: number;
@@ -78,7 +75,6 @@ export type OutboxMessage =
       readonly end: Position;
       readonly inputs: number;
       readonly outputs: readonly OutboxOutput[];
-      /** The state is small enough to be stored with every append. */
       readonly isStateSmall: boolean;
     }
   | { readonly type: "appended" }

@@ -17,7 +17,6 @@ import { filterStep } from "./steps/filter_step.ts";
 import { mapStep } from "./steps/map_step.ts";
 import type { Step, StepContext } from "./steps/step.ts";
 
-/** One step as configured: exactly one of `filter`, `map` and `call`. */
 export type StepSettings =
   | { readonly filter: string }
   | { readonly map: Readonly<Record<string, string>>; readonly keep?: boolean }
@@ -28,7 +27,6 @@ export const OUTPUTS_PER_RECORD_MAX = 1_000;
 
 export type PipelineResult =
   | { readonly kind: "outputs"; readonly events: readonly Event[] }
-  /** The record is set aside; it has no outputs. */
   | { readonly kind: "failed"; readonly code: "STEP_FAILED"; readonly path: string; readonly reason: string };
 
 export interface Pipeline {
@@ -38,7 +36,6 @@ export interface Pipeline {
   readonly steps: readonly Step[];
   /** Runs one record. An `UnavailableError` or `OverloadedError`, and no other, is thrown: run it again then. */
   run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
-  /** The pipeline for one partition, with fresh state. */
   instantiate(partition: PartitionReference): PipelineInstance;
 }
 

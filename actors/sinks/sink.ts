@@ -34,7 +34,6 @@ export interface SinkRecord {
   readonly timeMs: number;
   /** The trace context that the record's producer sent, unchanged. */
   readonly traceparent?: string;
-  /** Present where a replay brings the record. */
   readonly origin?: RecordOrigin;
 }
 
@@ -57,7 +56,6 @@ export interface SinkBatch {
   readonly predecessor: Position | undefined;
   /** The position that the sink holds once this batch is written: of the last record read, filtered or not. */
   readonly end: Position;
-  /** Empty where only the position moves. */
   readonly records: readonly SinkRecord[];
   /**
    * How many of the records go into each request, in order. Absent where each record goes by itself. A batch and its
@@ -116,7 +114,6 @@ export interface SinkCall {
   progressed(): void;
 }
 
-/** An open sink for one partition. */
 export interface SinkWriter {
   position(call?: SinkCall): Promise<Position | undefined>;
   /** Throws `UnavailableError` or `OverloadedError` to be called again. Any other error counts as unavailable. */
@@ -141,7 +138,6 @@ export interface SinkCheckpoint {
 export interface SinkContext {
   /** The node's data folder, in which relative paths of the options begin. */
   readonly folder: string;
-  /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
   /** Id of the log that the partition lies in. Positions and epochs of different logs cannot be compared. */

@@ -12,7 +12,6 @@ import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from 
 
 export interface HostMetricsOptions {
   readonly everyMs?: number;
-  /** The folder whose file system is measured. Default: `/`. */
   readonly disk?: string;
 }
 

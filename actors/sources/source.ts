@@ -27,7 +27,6 @@ export interface SourceBatch {
 }
 
 export interface SourceContext {
-  /** Name of the source in the configuration. */
   readonly name: string;
   nowMs(): number;
   /** Reports a message for a person, with structured fields. */

@@ -2,7 +2,6 @@
 import type { Duplex } from "node:stream";
 import { HeadraceError, OverloadedError, RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 
-/** Refuses an upgrade with the status of the error's class. */
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
   const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
   const message = reasonOf(error);

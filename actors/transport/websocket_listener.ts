@@ -43,7 +43,6 @@ const STOPPING_RETRY_AFTER_MS = 2_000;
 
 export interface ListenerOptions {
   readonly frameBytesMax: number;
-  /** Called once for each connection, after its upgrade. */
   readonly openSession: OpenSessionFor;
   setTimer(delayMs: number, callback: () => void): Timer;
 }
@@ -59,7 +58,6 @@ export type OpenSessionFor = (
   onEnd: () => void,
 ) => Promise<ActorReference<SessionInput>>;
 
-/** The open client connections of a node. */
 export interface WebSocketListener {
   readonly connectionCount: number;
   /** Accepts an upgrade, or refuses it with an HTTP status. Never throws. */

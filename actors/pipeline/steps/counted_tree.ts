@@ -9,7 +9,6 @@ import { areSmallInts, arithmeticOf, isNumeric, negated } from "./expression_num
 type Cel = Awaited<ReturnType<typeof loadDriver<"cel">>>;
 export type Node = ReturnType<InstanceType<Cel["Environment"]>["parse"]>["ast"];
 
-/** The part of the library's checked nodes that this file uses. */
 interface CheckedNode {
   readonly op: string;
   readonly args: unknown;
@@ -28,7 +27,6 @@ const COMPARISONS = new Set(["==", "!="]);
 /** Checks the arguments of a function before it runs, and answers its steps beyond those of their size. */
 export type Guard = (parameters: readonly unknown[]) => number;
 
-/** Answers how many nodes the tree has. */
 export function countSteps(root: unknown, budget: ExpressionBudget, guards: ReadonlyMap<string, Guard>): number {
   const seen = new Set<object>();
   let nodes = 0;
@@ -126,7 +124,6 @@ function computing(op: string, handle: Handle): Handle {
   };
 }
 
-/** Takes the steps of an operation by the size of its operands. */
 function stepsBefore(
   { op, args }: CheckedNode,
   budget: ExpressionBudget,

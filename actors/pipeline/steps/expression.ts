@@ -21,13 +21,11 @@ import { fitting } from "./expression_numbers.ts";
 import type { StepContext } from "./step.ts";
 
 export const EXPRESSION_LIMITS = {
-  /** Characters of an expression. */
   lengthMax: 4_096,
   nodesMax: 1_000,
   depthMax: 50,
   /** Levels of macros over lists within one another: each level multiplies the cost by the list's length. */
   macroDepthMax: 2,
-  /** Characters and values in the result of an expression. */
   resultSizeMax: 1_048_576,
 } as const;
 

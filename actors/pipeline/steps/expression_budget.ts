@@ -30,7 +30,6 @@ export class ExpressionBudget {
   #nodes = 0;
   #isExtended = false;
   #lastError: unknown;
-  /** The number of keys of each large map that was met. */
   readonly #keyCounts = new Map<object, number>();
 
   begin(event: unknown, nodes: number): void {
@@ -74,7 +73,6 @@ export class ExpressionBudget {
     if (this.left < 0) this.#overdraw();
   }
 
-  /** Throws once the steps are spent. */
   check(): void {
     if (this.isSpent) throw this.#error();
   }

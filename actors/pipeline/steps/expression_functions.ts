@@ -19,11 +19,9 @@ export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map(
 
 /** The most compiled patterns that are kept, of those made from events. */
 const PATTERNS_KEPT = 100;
-/** Steps to compile one character of a pattern. */
 const COMPILE_STEPS = 40;
 /** Looks of a pattern at a character that take one step, of about 100 ns. */
 const LOOKS_PER_STEP = 8;
-/** Steps of one call that looks up a time zone by its name. */
 const ZONE_STEPS = 700;
 const DURATION_CHARACTERS_MAX = 100;
 
@@ -142,7 +140,6 @@ function splitUpTo(text: string, separator: string, most: bigint): string[] {
   return [...parts.slice(0, limit - 1), parts.slice(limit - 1).join(separator)];
 }
 
-/** The day of the year, from 0, in UTC. */
 const dayOfYear = (time: Date): bigint =>
   BigInt(Math.floor((time.getTime() - Date.UTC(time.getUTCFullYear(), 0, 1)) / 86_400_000));
 

@@ -44,7 +44,6 @@ export function arithmeticOf(name: string): Arithmetic | undefined {
   };
 }
 
-/** The number with the other sign. */
 export const negated = (value: Numeric): Numeric => (typeof value === "number" ? 0 - value : fitting(-value));
 
 /** Whether both are ints within 2^53, so that neither is a number of an event (A2). */

@@ -31,15 +31,12 @@ export type { DeliveryRange } from "./delivery_read.ts";
 export { positionCheckpoint };
 
 export interface DeliveryOptions<Options> extends ReadParts {
-  /** Name of the sink in the configuration. */
   readonly name: string;
   /** Name of the replay, for a delivery beside the sink's own. It has its own position, fence and chain. */
   readonly replay?: string;
   readonly sink: SinkDefinition<Options>;
   readonly sinkOptions: Options;
-  /** The folder in which relative paths of the sink's options begin. */
   readonly folder: string;
-  /** Id of the log that is read. */
   readonly clusterId: string;
   readonly start: "earliest" | "latest";
   readonly limits: DeliveryLimits;
@@ -71,7 +68,6 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   readonly #letters: LetterParts;
   readonly #subscription: { stop(): void };
   #writer: SinkWriter | undefined;
-  /** The operation that is under way, and its end. */
   #operation: DeliveryOperation | undefined;
   #inHand: Promise<unknown> = Promise.resolve();
 

@@ -79,7 +79,6 @@ export function toSinkBatch(state: DeliveryState, hand: Hand): SinkBatch {
   return hand.recordsPerRequest === 1 ? batch : { ...batch, requests: requestsOf(hand) };
 }
 
-/** How many of the records in hand go into each request. */
 function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
   const left = new Set(records.map((record) => tripleKey(tripleOf(record))));
   const requests: number[] = [];

@@ -10,7 +10,6 @@ import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { DeadLetterDraft, DeliveryEffect, DeliveryMessage } from "./delivery_messages.ts";
 import { type DeliveryIdentity, setAsideCheckpoint, sinkProducerId } from "./delivery_names.ts";
 
-/** Decodes events, and encodes dead letters. */
 export interface EventBytes {
   decode(events: Uint8Array): readonly unknown[];
   encode(events: readonly unknown[]): Uint8Array;

@@ -36,7 +36,6 @@ export interface RequestCut {
 }
 
 export interface DeliveryLimits {
-  /** Most records in one write. */
   readonly recordsMax: number;
   /** Most bytes in one write, by estimate. A larger record goes alone. */
   readonly bytesMax: number;
@@ -53,7 +52,6 @@ export interface DeliveryLimits {
   readonly retryMaxMs: number;
   /** How often the sink must reject the first record left, before the records that it names are set aside. */
   readonly rejectTriesMax: number;
-  /** How long a stop waits for the operation in hand. */
   readonly stopTimeoutMs: number;
   /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
@@ -152,7 +150,6 @@ export type DeliveryEffect =
       readonly type: "append_dead_letters";
       readonly letters: readonly DeadLetterDraft[];
       readonly previous: Sequence | undefined;
-      /** Sequence of the first letter. The others count on from it. */
       readonly first: Sequence;
       /** All triples set aside beyond the sink's position, these letters' included. Stored with the letters (D4). */
       readonly setAside: readonly Sequence[];
@@ -173,7 +170,6 @@ export type DeliveryReport =
       readonly delayMs: number;
       /** The reason will not pass by itself: a person must act. */
       readonly needsPerson?: boolean;
-      /** The trace contexts of the batch in hand. */
       readonly traceparents?: readonly string[];
     }
   | {
@@ -207,11 +203,9 @@ export interface DeliveredBatch {
 /** The batch in hand. It is cut once, and written until the sink holds it. */
 export interface Hand {
   readonly items: readonly DeliveryItem[];
-  /** The records neither taken nor set aside yet. */
   records: readonly SinkRecord[];
   readonly end: Position;
   readonly recordsPerRequest: number;
-  /** How often a write rejected the first record left. */
   rejections: number;
   /** The dead letters to be written before the next write of records. */
   drafts: readonly DeadLetterDraft[];
@@ -230,7 +224,6 @@ export interface DeliveryState {
   isStopping: boolean;
   /** The position that the sink is known to hold. */
   position: Position | undefined;
-  /** The last record read ahead. */
   cursor: Position | undefined;
   chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
   /** The last sequence of the dead letters in hand, kept while the outcome of their append is not known. */

@@ -75,7 +75,6 @@ function leftOf(records: readonly SinkRecord[], { count, beyond = [] }: TakenOut
   const isTaken = new Set(beyond);
   const left: SinkRecord[] = [];
   const taken: SinkRecord[] = [];
-  /** From the index in the batch to that among the records left. */
   const indexes = new Map<number, number>();
   for (const [at, record] of records.entries()) {
     if (at < count || isTaken.has(at)) taken.push(record);

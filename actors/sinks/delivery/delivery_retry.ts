@@ -19,7 +19,6 @@ const OPERATIONS: Readonly<Record<Operation, { readonly what: string; readonly n
 const operationOf = ({ occupation }: DeliveryState): (typeof OPERATIONS)[Operation] | undefined =>
   OPERATIONS[occupation as Operation];
 
-/** The operation in hand failed. */
 export function onFailed(
   state: DeliveryState,
   { reason, retryAfterMs, random, needsPerson }: Extract<DeliveryMessage, { type: "failed" }>,

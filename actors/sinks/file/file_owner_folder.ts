@@ -41,7 +41,6 @@ export class OwnerFolder {
   #passed = 0;
   #isRemoved = false;
 
-  /** @param beside the partition's folder */
   constructor(beside: string, fence: number) {
     openings += 1;
     this.#beside = beside;
@@ -99,7 +98,6 @@ export class OwnerFolder {
     });
   }
 
-  /** Removes a published file, if it exists. */
   takeBack(name: string): Promise<void> {
     return this.#within(async () => {
       const passing = this.passing();

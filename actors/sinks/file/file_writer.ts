@@ -426,7 +426,6 @@ export class FileWriter implements SinkWriter {
 const nextOffset = (predecessor: Position | undefined): number =>
   predecessor === undefined ? 0 : predecessor.offset + 1;
 
-/** Runs the step, and closes `opened` if the step fails. */
 async function orClose<Value>(opened: { close(): Promise<void> }, step: () => Promise<Value>): Promise<Value> {
   try {
     return await step();

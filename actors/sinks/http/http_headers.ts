@@ -5,7 +5,6 @@
 
 export type HttpHeaders = Readonly<Record<string, string>>;
 
-/** Headers that the configuration cannot set, each with its reason. */
 const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   "idempotency-key": "the sink gives each request a key of its own",
   traceparent: "the sink sends the trace of each record",

@@ -21,7 +21,6 @@ export interface RequestForm {
 
 export type PreparedRequest =
   | { readonly kind: "request"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
-  /** `at` is the index in the request. */
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] };
 
 export function prepareRequest(records: readonly SinkRecord[], form: RequestForm): PreparedRequest {

@@ -151,7 +151,6 @@ export class HttpWriter implements SinkWriter {
   }
 }
 
-/** The write stopped before the batch's record of index `count`. */
 const stopped = (count: number, problem: WriteProblem): TakenOutcome => ({ kind: "taken", count, problem });
 
 /** Failures that may pass come first. Once none is left, the others are refused again and set aside. */

@@ -22,7 +22,6 @@ export interface ReadFile extends MadeFile {
 export interface FilePlace extends ReadFile {
   /** Counts files and truncations. It is the term of the events' sequences (E3). */
   readonly generation: number;
-  /** Offset of the first byte that is not read. */
   readonly offset: number;
   /** How many of the file's first bytes were seen, and a mark of them. Missing while the file was empty. */
   readonly seen?: { readonly bytes: number; readonly mark: string };
@@ -49,7 +48,6 @@ export function beforeOf({ inode, offset, mark, bornMs, before = [] }: FilePlace
   return limited([own, ...before.filter((one) => !isOwn(one))]);
 }
 
-/** The newest files, within the limit. @param all newest first */
 export function limited(all: readonly ReadFile[]): readonly ReadFile[] {
   const isKept = (one: ReadFile, index: number) =>
     all.slice(0, index).filter((newer) => newer.offset > 0 === one.offset > 0).length < FILES_BEFORE_MAX;
@@ -99,10 +97,8 @@ export async function holds(
 }
 
 const NOTHING = new Uint8Array(0);
-/** The mark of a file of which no byte was read. */
 export const EMPTY_MARK = markOf(NOTHING, NOTHING);
 
-/** The stored description of a file's first bytes. */
 export const seenOf = (head: Uint8Array): Pick<FilePlace, "seen"> =>
   head.length === 0 ? {} : { seen: { bytes: head.length, mark: markOf(head, NOTHING) } };
 

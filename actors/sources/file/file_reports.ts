@@ -51,7 +51,6 @@ export class FileReports {
     this.log("info", message, { inodes: files.map(({ inode }) => inode) });
   }
 
-  /** Reports late bytes, once for each file. */
   late({ inode }: SourceFile, { offset }: ReadFile, generation: number): void {
     if (this.#lateInodes.has(inode)) return;
     this.#lateInodes = new Set([inode, ...this.#lateInodes].slice(0, FILES_BEFORE_MAX));

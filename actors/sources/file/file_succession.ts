@@ -30,7 +30,6 @@ export class FileSuccession {
   readonly everyMs: number;
   readonly #reports: FileReports;
   readonly #late: LateFiles;
-  /** The place where this life began. */
   readonly #resumed: FilePlace | undefined;
   /** Empty rotated files that the last search for the next file skipped. */
   #empty: readonly MadeFile[] = [];

@@ -37,7 +37,6 @@ interface LateFile extends GrownFile {
   /** The size at the last look. Bytes up to it make no whole record, and are not reported again. */
   lookedBytes: number;
   quietMs: number;
-  /** Whether the file was written to after it was left. */
   wasLate: boolean;
 }
 
@@ -45,7 +44,6 @@ interface LateFile extends GrownFile {
 type OnEnd = (file: SourceFile, reason: string, wasLate: boolean) => void;
 
 export class LateFiles {
-  /** Newest first. */
   #kept: readonly LateFile[] = [];
   readonly #onEnd: OnEnd;
 

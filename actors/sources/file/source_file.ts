@@ -16,11 +16,9 @@ export interface FileStanding {
   readonly modifiedNs: bigint;
   /** When the file was made, in ms since 1970; 0 where the file system does not tell. */
   readonly bornMs: number;
-  /** Whether the file has no name any more. */
   readonly isUnlinked: boolean;
 }
 
-/** Throws `FileTroubleError`, also if the path is no regular file. */
 export async function standingOf(path: string): Promise<FileStanding> {
   const about = await overFile(path, stat(path, { bigint: true }));
   requireFile(path, about as never);

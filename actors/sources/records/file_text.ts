@@ -67,7 +67,6 @@ export class FileText {
     return new FileText(file, options, offset, head, tail);
   }
 
-  /** Offset of the first incomplete record. */
   get offset(): number {
     return this.#parts?.cutter.offset ?? this.#begin;
   }
@@ -86,7 +85,6 @@ export class FileText {
     return this.#parts?.reader;
   }
 
-  /** Whether the beginning of a record is held. */
   get isMidRecord(): boolean {
     return this.#nextByte > this.offset;
   }
@@ -119,7 +117,6 @@ export class FileText {
     }
   }
 
-  /** Ends the held part of a record, though it has no line break. */
   async finish(): Promise<readonly FoundRecord[]> {
     return this.#parts?.cutter.finish() ?? [];
   }
@@ -232,7 +229,6 @@ async function firstRecords(
   }
 }
 
-/** Offset of the last, incomplete line. */
 export async function lastLineOf(file: SourceFile, options: TextOptions): Promise<number> {
   const look = await FileText.open(file, options, { offset: 0 });
   let offset = 0;

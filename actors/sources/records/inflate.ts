@@ -78,7 +78,6 @@ async function* slices(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   }
 }
 
-/** Takes inflated bytes. */
 type Hold = (bytes: Uint8Array) => void;
 
 interface Inflater {

@@ -28,7 +28,6 @@ export class InflatedBytes {
   #endsAt = 0;
   #head: Uint8Array = new Uint8Array(0);
   #inflating: AsyncGenerator<Uint8Array> | undefined;
-  /** Compressed size of the file when its end was reached. */
   #endedAtBytes: number | undefined;
   damage: string | undefined;
 

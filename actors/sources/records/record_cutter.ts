@@ -7,7 +7,6 @@
  *       alone is none.
  */
 export interface FoundRecord {
-  /** Byte offset of its first byte. */
   readonly position: number;
   /** The record's first line, 1-based, counted from the place where cutting began. */
   readonly line: number;
@@ -23,11 +22,8 @@ export interface FoundRecord {
 
 /** The end of a record, by indexes into the scanned bytes. */
 export interface Cut {
-  /** Index behind the record's last byte. */
   readonly end: number;
-  /** Index of the next record's first byte. */
   readonly next: number;
-  /** How many line breaks lie before `next`. */
   readonly breaks: number;
   readonly fault?: string;
   /** Present if the bytes lie between two records, and are no record. */
@@ -52,7 +48,6 @@ export const KEPT_BYTES = 4_096;
 const NOTHING = new Uint8Array(0);
 
 export interface CutterOptions {
-  /** Offset of the first pushed byte in the input. */
   readonly offset: number;
   readonly recordBytesMax: number;
   /** Bytes of one unit of the text. The scanner sees whole units only. */
@@ -72,7 +67,6 @@ export class RecordCutter {
   #held: Uint8Array = NOTHING;
   /** The first half of a unit, until the second half comes. */
   #half: Uint8Array = NOTHING;
-  /** How many bytes of a too long record were dropped. */
   #droppedBytes = 0;
   #beginning: Uint8Array = NOTHING;
 

@@ -38,7 +38,6 @@ export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = fa
 /** Length in bytes of the units in which line breaks and quotes are found. */
 export const unitBytesOf = (encoding: Encoding): 1 | 2 => (encoding.startsWith("utf-16") ? 2 : 1);
 
-/** Why bytes are no text. A column counts characters from 1. */
 export interface TextFault {
   readonly reason: string;
 }

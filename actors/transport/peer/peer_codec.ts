@@ -66,7 +66,6 @@ function fieldsOf(frame: Written): readonly unknown[] {
   }
 }
 
-/** The error of a failed actor; undefined for an actor that was stopped. */
 function reasonOf(termination: Termination): HeadraceError | undefined {
   if (termination.kind === "stopped") return undefined;
   const { error } = termination;
@@ -93,7 +92,6 @@ export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportRefer
 
 let fieldsLeft = 0;
 
-/** The frame's next field. Throws where the frame has no further field. */
 function next(): unknown {
   if (fieldsLeft === 0) throw malformed("a frame must have all the fields of its type");
   fieldsLeft -= 1;

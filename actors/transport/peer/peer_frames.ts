@@ -37,7 +37,6 @@ export const PEER_LIMITS = {
   exportsMax: 65_536,
   /** Of those, the references that cannot be watched. Beyond this the one that was used longest ago is forgotten. */
   unwatchableExportsMax: 4_096,
-  /** Longest time from an accepted connection to its proof. */
   handshakeWithinMs: 5_000,
   /** Accepted connections that have sent no proof yet. Beyond this the oldest is ended. */
   handshakesMax: 256,

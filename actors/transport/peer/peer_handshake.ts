@@ -17,7 +17,6 @@ import {
 
 const NONCE_BYTES = 32;
 
-/** Who this node is, in its present life. */
 export interface Identity {
   readonly node: NodeId;
   readonly incarnation: number;
@@ -25,7 +24,6 @@ export interface Identity {
   /** Newest minor version that the node speaks: `PEER_MINOR`, but in tests of other versions. */
   readonly minor: number;
   readonly secret: string | undefined;
-  /** The credit that the node grants each peer. */
   readonly grant: CreditGrant;
 }
 

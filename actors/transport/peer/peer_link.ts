@@ -29,7 +29,6 @@ export interface PeerLinkOptions {
   /** Called with an error that a local reference threw at a message, or that kept a waiting message from being sent. */
   readonly onProblem: (error: unknown) => void;
   readonly limits: CreditGrant & ExportLimits;
-  /** The credit that the peer grants this node. */
   readonly granted: CreditGrant;
   readonly setTimer: SetTimer;
 }

@@ -20,14 +20,12 @@ export interface PeerLinkState {
   /** Looks in a row without a frame, after which the peer counts as silent. */
   readonly looksMax: number;
   readonly times: PeerLinkTimes;
-  /** The newest life of the peer that this node knows. */
   incarnation: number;
   /** Where to dial; undefined while the node is not kept. */
   address: string | undefined;
   /** Counts the connections that were dialled or accepted. */
   turn: number;
   link: LinkUp | undefined;
-  /** The attempt to dial that is under way. */
   dial: { readonly connection: ConnectionNumber; looks: number } | undefined;
   /** The number of the pause before the next attempt; 0 for none. */
   pause: number;
@@ -60,7 +58,6 @@ export type PeerLinkMessage =
       readonly minor: number;
       readonly turn: number;
     }
-  /** A connection, or an attempt at one, has ended. */
   | { readonly type: "broke"; readonly connection: ConnectionNumber };
 
 export type PeerLinkEffect =

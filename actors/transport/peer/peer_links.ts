@@ -37,7 +37,6 @@ import { absentRoute, localRoute } from "./routes.ts";
 const REDIAL = { redialFirstMs: 50, redialMaxMs: 2_000 } as const;
 
 export interface PeerLinksOptions {
-  /** This node's present life. */
   readonly self: { readonly node: NodeId; readonly incarnation: number };
   readonly clusterId: string;
   /** The cluster's secret, of at least 32 characters. Without it `peer_admission.ts` says which nodes are linked. */
@@ -52,7 +51,6 @@ export interface PeerLinksOptions {
   readonly onDeadLetter: OnDeadLetter;
   /** Called with an error that ended a link or kept one from being made, for the log. `node` is known or only claimed. */
   readonly onProblem: (error: unknown, node: NodeId | undefined) => void;
-  /** Dials a connection. Default: by `ws`. */
   readonly connect?: ConnectPeer;
   /** Replaces limits of `PEER_LIMITS`: tests use small ones, to reach them. */
   readonly limits?: Partial<CreditGrant & ExportLimits>;
@@ -63,7 +61,6 @@ export interface PeerLinksOptions {
 export interface PeerLinks extends Peers {
   /** Accepts an upgrade at `PEER_PATH`. Calls `onShown` once the other end has proved that it is a node of the cluster. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown?: () => void): void;
-  /** Sizes of the tables of the link that is up with a node. */
   sizes(node: NodeId): PeerLinkSizes | undefined;
   /** Ends all links. Resolves when their connections are closed. */
   close(): Promise<void>;

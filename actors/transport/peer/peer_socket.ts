@@ -30,7 +30,6 @@ export interface PeerSocketEvents {
   onEnd(end: SocketEnd): void;
 }
 
-/** How a socket ended. */
 export interface SocketEnd {
   /** No process listens at the address. */
   readonly isRefused: boolean;
@@ -51,7 +50,6 @@ export interface PeerTls {
 /** Calls back once after `delayMs`, unless cancelled before. */
 export type SetTimer = (delayMs: number, callback: () => void) => Timer;
 
-/** Dials with `ws`. */
 export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: SetTimer): ConnectPeer {
   // Made anew for each connection, because the certificate may have been replaced.
   const options = () => ({
@@ -71,7 +69,6 @@ export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: Set
     new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options() as object), undefined, events, setTimer);
 }
 
-/** Wraps a WebSocket that the server accepted, with its TCP socket. */
 export const acceptPeerSocket = (
   webSocket: WebSocket,
   socket: Duplex,

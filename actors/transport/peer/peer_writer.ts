@@ -43,7 +43,6 @@ export class PeerWriter {
     throw cannot(`a frame may have at most ${PEER_LIMITS.frameBytesMax} bytes: current value is ${frame.length}`);
   }
 
-  /** Forgets a frame that could not be ended. */
   abandon(): void {
     this.#at = this.#start;
   }

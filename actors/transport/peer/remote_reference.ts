@@ -6,7 +6,6 @@ import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import type { TerminationSource } from "../../kernel/termination_source.ts";
 import type { PeerTarget } from "./peer_frames.ts";
 
-/** A way for messages to the actors of one node. */
 export interface Route {
   tell(to: PeerTarget, message: unknown): void;
   send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean>;

@@ -5,7 +5,6 @@ import type { OnDeadLetter } from "./peer_link.ts";
 import type { Publications } from "./publications.ts";
 import type { Route } from "./remote_reference.ts";
 
-/** The route to this node's own published actors. */
 export function localRoute(publications: Publications, onDeadLetter: OnDeadLetter): Route {
   const drop = (to: string | number, message: unknown): false => {
     onDeadLetter(String(to), "unknown_actor", message);
