@@ -137,10 +137,5 @@ const succeed = (events: readonly Event[]): PipelineResult => ({ kind: "outputs"
 
 function fail(error: unknown): PipelineResult {
   if (error instanceof UnavailableError || error instanceof OverloadedError) throw error;
-  return {
-    kind: "failed",
-    code: "STEP_FAILED",
-    path: "",
-    reason: reasonOf(error),
-  };
+  return { kind: "failed", code: "STEP_FAILED", path: "", reason: reasonOf(error) };
 }

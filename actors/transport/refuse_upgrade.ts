@@ -27,16 +27,11 @@ function answerUpgrade(
   headers = "",
 ): void {
   const body = JSON.stringify(answer);
-  endUpgrade(
-    socket,
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-}
-
-/** Closes both sides: a client that never closes its side would otherwise keep the socket open for good. */
-function endUpgrade(socket: Duplex, answer: string): void {
   socket.on("error", () => socket.destroy());
-  socket.end(answer, () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(), // a client that never closes its side would otherwise keep the socket open for good
+  );
 }
 
 /** Codes for which the request itself is wrong, whoever sent it: answered with 400, not 403. */

@@ -119,7 +119,9 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       case "give_up":
         return this.#operation?.giveUp();
       case "read":
-        return this.#read(effect).then((message) => context.tell(message));
+        return readItems(this.#options, effect.readId, effect.after, this.#writer?.rewind !== undefined).then(
+          (message) => context.tell(message),
+        );
       case "timer": {
         const { timerId, purpose, delayMs } = effect;
         this.#context.after(delayMs, { type: "timer", timerId, purpose });
@@ -210,10 +212,6 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       log,
       ...(replay === undefined ? {} : { replay }),
     };
-  }
-
-  #read({ readId, after }: Extract<DeliveryEffect, { type: "read" }>): Promise<DeliveryMessage> {
-    return readItems(this.#options, readId, after, this.#writer?.rewind !== undefined);
   }
 
   /** Operations on the sink have a deadline of their own, which each step begins anew (D12). */

@@ -123,16 +123,11 @@ function countBefore({ items }: Hand, open: Position): number {
 
 function onProblem(state: DeliveryState, why: WriteProblem, random: number, effects: Effects) {
   switch (why.kind) {
-    case "unavailable":
+    case "unavailable": {
       // Once no record is left to write, only the position is missing, and may have been stored all the same.
-      return wait(
-        state,
-        state.hand?.records.length === 0 ? "ask" : "write",
-        why.reason,
-        why.retryAfterMs,
-        random,
-        effects,
-      );
+      const next = state.hand?.records.length === 0 ? "ask" : "write";
+      return wait(state, next, why.reason, why.retryAfterMs, random, effects);
+    }
     case "unwelcome":
       return wait(state, "write", why.reason, why.retryAfterMs, random, effects, true);
     case "rejected":

@@ -103,12 +103,8 @@ export async function copyStart(from: string, to: string, length: number): Promi
 }
 
 export async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    ignoreMissing(error as NodeJS.ErrnoException);
-    return undefined;
-  }
+  const about = await stat(path).catch(ignoreMissing);
+  return about?.size;
 }
 
 export function ignoreMissing(error: NodeJS.ErrnoException): void {
@@ -116,9 +112,7 @@ export function ignoreMissing(error: NodeJS.ErrnoException): void {
 }
 
 /** Errors of the path or its permissions. Any other error (a full disk, an I/O error) may pass by itself. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  ...["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"],
-]);
+const REFUSALS = new Set(["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]);
 
 /** Makes the folder. Throws `ConfigurationError` if the path cannot be a folder that this process may write. */
 export async function checkFolder(folder: string): Promise<void> {

@@ -31,17 +31,17 @@ export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
 
 async function lookBeside(path: string): Promise<{ readonly siblings: readonly Sibling[]; readonly isMoved: boolean }> {
   const own = resolve(path);
-  const target = (await orNothing(overFile(path, realpath(path)))) ?? own;
+  const target = (await orNull(overFile(path, realpath(path)))) ?? own;
   const candidates = await candidatesBeside(new Set([own, target]));
-  const current = (await orNothing(standingOf(path)))?.inode;
+  const current = (await orNull(standingOf(path)))?.inode;
   const nearFirst = [...candidates].sort(([, left], [, right]) => rank(right) - rank(left));
   const found = new Map<string, Sibling>();
   const inodes = new Map<string, string>();
   let isMoved = false;
   for (const [at, about] of nearFirst.slice(0, SIBLINGS_MAX)) {
-    const standing = await orNothing(ifThere(standingOf(at)), TROUBLE);
+    const standing = await orNull(ifThere(standingOf(at)));
     isMoved ||= standing === undefined && at !== own;
-    if (standing === undefined || standing === TROUBLE) continue;
+    if (standing === undefined || standing === null) continue;
     inodes.set(at, standing.inode);
     if (standing.inode !== current && !found.has(standing.inode)) {
       found.set(standing.inode, { path: at, ...about, ...standing });
@@ -80,13 +80,10 @@ async function isAsFound(
     if (!isRotated) continue;
     if (!candidates.has(at)) return false;
     const inode = inodes.get(at);
-    if (inode !== undefined && (await orNothing(standingOf(at)))?.inode !== inode) return false;
+    if (inode !== undefined && (await orNull(standingOf(at)))?.inode !== inode) return false;
   }
   return true;
 }
-
-/** Stands for a path that exists and cannot be looked at. */
-const TROUBLE: unique symbol = Symbol("trouble");
 
 const rank = ({ isRotated, isNear }: Candidate): number => Number(isRotated) + Number(isNear);
 
@@ -104,22 +101,14 @@ async function pathsIn(folder: string): Promise<readonly string[]> {
 }
 
 const entriesOf = async (folder: string): Promise<readonly Dirent[]> =>
-  (await orNothing(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
+  (await orNull(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
 
-/** Undefined if the work fails: a file that cannot be looked at cannot be read either. */
-async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined>;
-async function orNothing<Value, Nothing>(work: Promise<Value>, nothing: Nothing): Promise<Value | Nothing>;
-async function orNothing<Value, Nothing>(
-  work: Promise<Value>,
-  nothing?: Nothing,
-): Promise<Value | Nothing | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (error instanceof FileTroubleError) return nothing;
+/** Null if the work fails: a file that cannot be looked at cannot be read either. */
+const orNull = <Value>(work: Promise<Value>): Promise<Value | null> =>
+  work.catch((error: unknown) => {
+    if (error instanceof FileTroubleError) return null;
     throw error;
-  }
-}
+  });
 
 export const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
 const ADDED = /^[._-]\d[\dTZ:._-]*$/;

@@ -88,10 +88,7 @@ export class PeerLink implements Route {
   }
 
   send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean> {
-    if (this.#isGone(to)) {
-      this.#dropOutbound(to, message);
-      return Promise.resolve(false);
-    }
+    if (this.#isGone(to)) return Promise.resolve(this.#dropOutbound(to, message));
     const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
     return this.#credit.send(to, weightBytes, write, (error) => {
       if (error !== undefined) this.#options.onProblem(error);
@@ -100,10 +97,7 @@ export class PeerLink implements Route {
   }
 
   trySend(to: PeerTarget, message: unknown, weightBytes: number): boolean {
-    if (this.#isGone(to)) {
-      this.#dropOutbound(to, message);
-      return false;
-    }
+    if (this.#isGone(to)) return this.#dropOutbound(to, message);
     const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
     return this.#credit.trySend(to, weightBytes, write);
   }
@@ -311,17 +305,15 @@ export class PeerLink implements Route {
     if (frame.type !== "credit") this.#returns.flush();
   }
 
-  #dropOutbound(to: PeerTarget, message: unknown): void {
+  #dropOutbound(to: PeerTarget, message: unknown): false {
     const reason = this.#isEnded ? "unknown_actor" : "stopped";
     this.#options.onDeadLetter(`${this.#options.node}:${to}`, reason, message);
+    return false;
   }
 
   #dropInbound(to: PeerTarget, message: unknown): void {
-    this.#options.onDeadLetter(
-      typeof to === "number" ? `exported to ${this.#options.node}` : to,
-      "unknown_actor",
-      message,
-    );
+    const path = typeof to === "number" ? `exported to ${this.#options.node}` : to;
+    this.#options.onDeadLetter(path, "unknown_actor", message);
   }
 
   #connectionLost(): Termination {

@@ -21,9 +21,9 @@ import { type OnDeadLetter, PeerLink, type PeerLinkSizes } from "./peer_link.ts"
 import { initialPeerLink } from "./peer_link_machine.ts";
 import { Neighbour } from "./peer_neighbour.ts";
 import {
-  acceptPeerSocket,
   type ConnectPeer,
   connectPeer,
+  NodePeerSocket,
   type PeerSocket,
   type PeerSocketEvents,
   type PeerTls,
@@ -245,7 +245,7 @@ class Links implements PeerLinks, ConnectionOwner {
       this.#unshown.set(connection, onShown);
       this.#endLongestUnshown();
       const { setTimer } = this.#options;
-      connection.begin((events) => acceptPeerSocket(webSocket, socket, events, setTimer), setTimer);
+      connection.begin((events) => new NodePeerSocket(webSocket, socket, events, setTimer), setTimer);
     });
   }
 

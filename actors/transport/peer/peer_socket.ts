@@ -69,14 +69,7 @@ export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: Set
     new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options() as object), undefined, events, setTimer);
 }
 
-export const acceptPeerSocket = (
-  webSocket: WebSocket,
-  socket: Duplex,
-  events: PeerSocketEvents,
-  setTimer: SetTimer,
-): PeerSocket => new NodePeerSocket(webSocket, socket, events, setTimer);
-
-class NodePeerSocket implements PeerSocket {
+export class NodePeerSocket implements PeerSocket {
   readonly #webSocket: WebSocket;
   readonly #events: PeerSocketEvents;
   readonly #setTimer: SetTimer;
@@ -86,6 +79,7 @@ class NodePeerSocket implements PeerSocket {
   #isFull = false;
   #hardTimer: Timer | undefined;
 
+  /** @param socket the TCP socket of a WebSocket that was accepted; a dialled one brings its own with the upgrade */
   constructor(webSocket: WebSocket, socket: Duplex | undefined, events: PeerSocketEvents, setTimer: SetTimer) {
     this.#webSocket = webSocket;
     this.#socket = socket;
