@@ -57,10 +57,7 @@ export interface SinkBatch {
   /** The position that the sink holds once this batch is written: of the last record read, filtered or not. */
   readonly end: Position;
   readonly records: readonly SinkRecord[];
-  /**
-   * How many of the records go into each request, in order. Absent where each record goes by itself. A batch and its
-   * later tries are always cut alike, so that a key made of a request's first and last record stays the same.
-   */
+  /** How many records each request holds, in order; absent: one each. Later tries are cut alike: keys stay. */
   readonly requests?: readonly number[];
 }
 
@@ -118,10 +115,7 @@ export interface SinkWriter {
   position(call?: SinkCall): Promise<Position | undefined>;
   /** Throws `UnavailableError` or `OverloadedError` to be called again. Any other error counts as unavailable. */
   write(batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome>;
-  /**
-   * If the sink stands at `from`, takes back everything after `to`, or more; otherwise does nothing (S6). `position`
-   * tells where the sink stands afterwards (E9). For a sink without `rewind`, delivery reports the orphaned range.
-   */
+  /** Takes back all after `to`, or more (S6). Without it, delivery reports the orphaned range (E9). */
   rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
   /** Hands out records held back for others to join. Called before `close`, after a bounded delivery. */
   finish?(call?: SinkCall): Promise<void>;
@@ -142,11 +136,7 @@ export interface SinkContext {
   readonly partition: PartitionReference;
   /** Id of the log that the partition lies in. Positions and epochs of different logs cannot be compared. */
   readonly clusterId: string;
-  /**
-   * Name of the replay that this delivery belongs to; absent for the sink's own delivery. A replay has its own position
-   * and fence. So it must write to a place, and under keys, that neither the sink's own delivery nor another replay
-   * uses.
-   */
+  /** Absent for the sink's own delivery. A replay writes to places, and under keys, that no other delivery uses. */
   readonly replay?: string;
   /** The owner's epoch. Once this writer is open, a writer of a lower epoch must never commit again. */
   readonly fence: Epoch;
@@ -166,11 +156,7 @@ export interface SinkDefinition<Options> {
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
-  /**
-   * Throws `ConfigurationError` before anything starts, for faults of the options that only a person can mend. Faults
-   * that may pass by themselves are left to `open`, which is tried again. Without `folder` (where relative paths begin)
-   * the options alone are judged; with it, this machine too.
-   */
+  /** Throws `ConfigurationError` for faults that only a person can mend, of this machine too if `folder` is given. */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
   /** The place that the sink must have to itself: two sinks of one stream with one place are refused. */
   place?(options: Options, folder: string): string;

@@ -12,10 +12,7 @@ export type SourceItem =
   | { readonly kind: "event"; readonly event: Event }
   | { readonly kind: "malformed"; readonly original: Uint8Array; readonly reason: string };
 
-/**
- * Events in order, each with the term and position of its sequence (E3). Sequences ascend strictly. The same event has
- * the same sequence each time it is read.
- */
+/** Events with the term and position of their sequence (E3), which ascends and is the same at each reading. */
 export interface SourceBatch {
   readonly items: readonly {
     readonly item: SourceItem;

@@ -39,10 +39,7 @@ export interface ConnectionOptions {
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/**
- * Opens the session of one connection, whose frames `decode` reads. The session calls `onEnd` when it ends by itself.
- * Rejects with `OverloadedError` where the node has no memory for another session.
- */
+/** The session calls `onEnd` when it ends by itself. Rejects with `OverloadedError` where memory lacks for it. */
 export type OpenSessionFor = (
   peer: SessionPeer,
   decode: (data: Uint8Array | string) => ClientFrame,

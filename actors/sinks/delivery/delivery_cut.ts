@@ -60,10 +60,7 @@ export function cutOf({ limits }: DeliveryState, { end, recordsPerRequest, taken
   return { end: isForAll ? undefined : end, recordsPerRequest, taken: takenBeyond };
 }
 
-/**
- * The cut that holds after an opening. If each record went by itself until now and records may share requests from now
- * on, the records that may have been sent (up to `reach`) still go by themselves.
- */
+/** The cut in force after an opening. Records up to `reach` may have gone one by one: then they still do. */
 export function cutInForce(
   stored: RequestCut | undefined,
   reach: Position | undefined,

@@ -41,10 +41,7 @@ export interface DeliveryLimits {
   readonly bytesMax: number;
   /** How long a write waits for more records to share it. 0: it does not wait. */
   readonly lingerMs: number;
-  /**
-   * Least time between the beginnings of two reads, where the first read to the end. So the records of a busy partition
-   * share a read and a write, and those of a quiet one are not delayed. 0: read at once.
-   */
+  /** Least time between two reads to the end: records of a busy partition share a read and a write. 0: none. */
   readonly gatherMs: number;
   /** Most bytes read ahead of the batch in hand, beside one read (D8). */
   readonly readAheadBytesMax: number;

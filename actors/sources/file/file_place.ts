@@ -70,10 +70,7 @@ export async function markAt(file: SourceFile, offset: number): Promise<string> 
   return markOf(head, await file.bytes(offset - tailBytes, tailBytes));
 }
 
-/**
- * Whether two looks met the same file; undefined where that is unknown. The file system gives a free inode to another
- * file. The time when each was made tells them apart, also where no byte was read.
- */
+/** Undefined where unknown: a free inode may go to another file. The time when each was made tells them apart. */
 export function isSameFile(one: MadeFile, other: MadeFile): boolean | undefined {
   if (one.inode !== other.inode) return false;
   const [bornMs, otherBornMs] = [one.bornMs ?? 0, other.bornMs ?? 0];

@@ -23,10 +23,7 @@ export async function isReplaced(path: string, file: SourceFile, readBytes: numb
 export const isBackupName = (name: string, base: string): boolean =>
   name.startsWith(base) && BACKUP.test(name.slice(base.length));
 
-/**
- * The file to read on in: the one at the path, if it begins with all the bytes read. Otherwise, if the file that was
- * read has no name any more, a copy that holds more. The caller closes the file.
- */
+/** The file at the path, if it begins with all the bytes read; else, of a file without a name, a longer copy. */
 export async function findReplacement(
   path: string,
   seen: FilePlace,

@@ -18,10 +18,7 @@ const SIBLINGS_MAX = 10_000;
 /** Most listings. A dangling link looks like a file that was just renamed, and would be looked for without end. */
 const LOOKS = 3;
 
-/**
- * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is left
- * out under every name. Looks again if a file was renamed between the listing of its folder and the look at the file.
- */
+/** Regular files beside `path`, and beside its link's target, oldest first. The file at `path` is left out. */
 export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
   for (let look = 1; ; look += 1) {
     const { siblings, isMoved } = await lookBeside(path);

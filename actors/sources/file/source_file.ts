@@ -53,11 +53,7 @@ export class SourceFile {
     this.#signal = signal;
   }
 
-  /**
-   * Throws `FileTroubleError`, also if the path is no regular file or holds no text. Never waits for a writer.
-   *
-   * @param signal ends a long inflation up to a far place, which then throws the signal's reason
-   */
+  /** Throws `FileTroubleError`, also for a path that is no regular file or holds no text. Never waits for a writer. */
   static async open(path: string, signal: AbortSignal): Promise<SourceFile> {
     await standingOf(path); // before the open, which could change a device
     const handle = await overFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));

@@ -18,11 +18,7 @@ const MARKS: readonly (readonly [Encoding, readonly number[]])[] = [
   ["utf-16be", [0xfe, 0xff]],
 ];
 
-/**
- * The shape of a text by its first bytes. A byte order mark wins over the encoding that a person named.
- *
- * @param isEnd whether no more bytes follow. If not, the answer is undefined while a byte order mark may be incomplete
- */
+/** A byte order mark wins over `named`. Undefined while a mark may be incomplete and more bytes may follow. */
 export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = false): TextShape | undefined {
   for (const [encoding, mark] of MARKS) {
     if (first.length >= mark.length && mark.every((byte, at) => first[at] === byte)) {

@@ -74,10 +74,7 @@ function reasonOf(termination: Termination): HeadraceError | undefined {
   return new InvariantError(text);
 }
 
-/**
- * The frame that the bytes hold; its binary values are views of `bytes`. Throws `RejectedError` with `FRAME_TOO_LARGE`,
- * `FRAME_TOO_COMPLEX` or `MALFORMED_FRAME`, and the errors of `importReference`.
- */
+/** Binary values are views of `bytes`. Throws `RejectedError`, and the errors of `importReference`. */
 export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportReference): PeerFrame {
   reader.begin(bytes, importReference);
   try {

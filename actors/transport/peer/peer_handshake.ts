@@ -44,10 +44,7 @@ export interface ShownPeer {
   readonly grant: CreditGrant;
 }
 
-/**
- * The dialler's side. The caller sends `hello`, then each frame that `take` returns, until `take` returns the peer. `take`
- * throws the peer's refusal, and `RejectedError` for a frame that does not belong here.
- */
+/** The dialler's side. The caller sends `hello`, then each frame of `take`, which throws the peer's refusal. */
 export class DiallerHandshake {
   readonly hello: HelloFrame;
   readonly #self: Identity;
