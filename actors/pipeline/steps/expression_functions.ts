@@ -57,17 +57,20 @@ export class Patterns {
 
 export function guardsOf(patterns: Patterns): ReadonlyMap<string, Guard> {
   const zoned: Guard = (parameters) => (parameters.length > 1 ? ZONE_STEPS : 0);
+  const matching: Guard = ([text, pattern]) =>
+    typeof text === "string" && typeof pattern === "string" ? patterns.steps(text, pattern) : 0;
+  const measuring: Guard = ([value]) => (typeof value === "string" ? value.length / 12 : 0);
   const search: Guard = ([text, needle]) => (String(text).length + String(needle).length) / 16;
   return new Map<string, Guard>([
-    ["matchesLinear/method", ([text, pattern]) => matchSteps(text, pattern, patterns)],
+    ["matchesLinear/method", matching],
     ...["containsLinear", "indexOfLinear", "lastIndexOfLinear", "splitLinear"].map(
       (name) => [`${name}/method`, search] as const,
     ),
     ...ZONED.map((name) => [`${name}/method`, zoned] as const),
     ["join/method", joinSteps],
     ["json/method", ([bytes]) => (bytes instanceof Uint8Array ? bytes.length / 4 : 0)],
-    ["size/function", ([value]) => (typeof value === "string" ? value.length / 12 : 0)],
-    ["size/method", ([value]) => (typeof value === "string" ? value.length / 12 : 0)],
+    ["size/function", measuring],
+    ["size/method", measuring],
     ["timestamp/function", timestampSteps],
     ["duration/function", durationSteps],
   ]);
@@ -77,10 +80,6 @@ const ZONED = [
   ...["getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"],
   ...["getMinutes", "getMonth", "getSeconds"],
 ];
-
-function matchSteps(text: unknown, pattern: unknown, patterns: Patterns): number {
-  return typeof text === "string" && typeof pattern === "string" ? patterns.steps(text, pattern) : 0;
-}
 
 function joinSteps([list, separator]: readonly unknown[]): number {
   if (!Array.isArray(list)) return 0;

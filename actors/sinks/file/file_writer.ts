@@ -90,32 +90,24 @@ export class FileWriter implements SinkWriter {
   #isClosed = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    options: FileWriterOptions,
-    context: SinkContext,
-    encoder: LineEncoder,
-    folder: string,
-    own: OwnerFolder,
-  ) {
+  private constructor(options: FileWriterOptions, context: SinkContext, encoder: LineEncoder) {
+    const directory = resolve(context.folder, options.directory);
+    const root = context.replay === undefined ? directory : replayFolder(directory, context.replay);
     this.#options = options;
     this.#context = context;
     this.#encoder = encoder;
     this.#format = options.format ?? "ndjson";
-    this.#folder = folder;
-    this.#own = own;
+    this.#folder = partitionFolder(root, context.partition);
+    this.#own = new OwnerFolder(this.#folder, context.fence);
   }
 
   /** Opens the sink: publishes the records that a predecessor committed, and removes its other bytes. */
   static async open(options: FileWriterOptions, context: SinkContext, encoder: LineEncoder): Promise<FileWriter> {
-    const directory = resolve(context.folder, options.directory);
-    const root = context.replay === undefined ? directory : replayFolder(directory, context.replay);
-    const folder = partitionFolder(root, context.partition);
-    const own = new OwnerFolder(folder, context.fence);
-    const writer = new FileWriter(options, context, encoder, folder, own);
+    const writer = new FileWriter(options, context, encoder);
     try {
-      await makeFolder(folder);
-      await refuseOtherLog(folder, context.clusterId); // F9
-      await own.make();
+      await makeFolder(writer.#folder);
+      await refuseOtherLog(writer.#folder, context.clusterId); // F9
+      await writer.#own.make();
       await writer.#recover();
     } catch (error) {
       await writer.close().catch((second: Error) => context.log("warn", `Cannot close the sink: ${second.message}`));
@@ -162,10 +154,7 @@ export class FileWriter implements SinkWriter {
   }
 
   finish(): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#endHalfDone();
-      await this.#publishOpen();
-    });
+    return this.#inTurn(() => this.#publishAll());
   }
 
   async close(): Promise<void> {
@@ -204,9 +193,13 @@ export class FileWriter implements SinkWriter {
   async #rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
     const { position } = this.#commit;
     if (comparePositions(position, from) !== 0 || comparePositions(position, to) <= 0) return; // sink S6
+    await this.#publishAll();
+    await this.#cutTo(to);
+  }
+
+  async #publishAll(): Promise<void> {
     await this.#endHalfDone();
     await this.#publishOpen();
-    await this.#cutTo(to);
   }
 
   /** F8 */
@@ -221,9 +214,8 @@ export class FileWriter implements SinkWriter {
     for (const segment of segments.reverse()) {
       const size = (await sizeOf(this.#path(segment.name))) ?? 0;
       // An index may name places beyond the segment's end: those of commits that the log has lost since.
-      const boundaries = (await readBoundaries(this.#path(`${segment.name}.index`))).filter(
-        (one) => one.length <= size,
-      );
+      const all = await readBoundaries(this.#path(`${segment.name}.index`));
+      const boundaries = all.filter((one) => one.length <= size);
       const kept = boundaries.filter((boundary) => comparePositions(boundary.position, to) <= 0).at(-1);
       if (kept === undefined) continue;
       return this.#replace(segment, kept, boundaries);
@@ -280,12 +272,7 @@ export class FileWriter implements SinkWriter {
     this.#ageTimer?.cancel();
     this.#ageTimer = this.#context.setTimer(withinMs, () => {
       const isDue = () => !this.#isClosed && this.#commit.open?.file === file.name;
-      const publish = async () => {
-        if (!isDue()) return;
-        await this.#endHalfDone();
-        await this.#publishOpen();
-      };
-      void this.#inTurn(publish)
+      void this.#inTurn(async () => isDue() && this.#publishAll())
         .catch((error: unknown) => this.#say(file, error))
         .then(() => isDue() && this.#watchAge(file, PUBLISH_AGAIN_MS));
     });

@@ -80,8 +80,6 @@ export class PeerLink implements Route {
     };
   }
 
-  // To the peer -------------------------------------------------------------------------------------------------------
-
   tell(to: PeerTarget, message: unknown): void {
     if (this.#isGone(to)) this.#dropOutbound(to, message);
     else this.#write({ type: "message", lane: "control", to, weightBytes: 0, message });
@@ -146,8 +144,6 @@ export class PeerLink implements Route {
     this.#listeners.clear();
     for (const listener of listeners) listener(this.#connectionLost());
   }
-
-  // From the peer -----------------------------------------------------------------------------------------------------
 
   /** Throws `RejectedError` for a frame that no peer may send. The caller then ends the link. */
   receive(bytes: Uint8Array): void {
@@ -216,14 +212,14 @@ export class PeerLink implements Route {
       return;
     }
     const giveBack = () => this.#giveBack(to, chargeBytes);
-    try {
-      actor.send(message, weightBytes).then(giveBack, (error) => {
-        this.#options.onProblem(error);
-        giveBack();
-      });
-    } catch (error) {
+    const onFailed = (error: unknown) => {
       this.#options.onProblem(error);
       giveBack();
+    };
+    try {
+      actor.send(message, weightBytes).then(giveBack, onFailed);
+    } catch (error) {
+      onFailed(error);
     }
   }
 
@@ -267,8 +263,6 @@ export class PeerLink implements Route {
     this.#write({ type: "terminated", to, termination });
   }
 
-  // References --------------------------------------------------------------------------------------------------------
-
   readonly #exportReference = (reference: ActorReference<never>): WireReference => {
     const target = reference instanceof RemoteReference ? reference.targetOn(this) : undefined;
     if (target !== undefined) return { kind: "yours", target };
@@ -276,7 +270,11 @@ export class PeerLink implements Route {
   };
 
   readonly #importReference = (wire: WireReference): ActorReference<never> => {
-    if (wire.kind === "yours") return this.#ownActor(wire.target);
+    if (wire.kind === "yours") {
+      const { target } = wire;
+      const { localRoute } = this.#options;
+      return this.#actorOf(target) ?? new RemoteReference<never>(String(target), target, () => localRoute);
+    }
     const known = this.#imports.get(wire.id);
     if (known !== undefined) return known;
     if (this.#imports.size >= this.#limits.exportsMax) throw tooMany("references", this.#limits.exportsMax);
@@ -284,11 +282,6 @@ export class PeerLink implements Route {
     this.#imports.set(wire.id, reference);
     return reference;
   };
-
-  #ownActor(target: PeerTarget): ActorReference<never> {
-    const route = this.#options.localRoute;
-    return this.#actorOf(target) ?? new RemoteReference<never>(String(target), target, () => route);
-  }
 
   #actorOf(to: PeerTarget): ActorReference<unknown> | undefined {
     return typeof to === "number" ? this.#exports.actorOf(to) : this.#options.publications.actorOf(to);
