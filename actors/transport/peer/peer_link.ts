@@ -1,36 +1,28 @@
 /**
  * One link, from `up` to its end: carries the messages between the actors of two lives. Owns the link's tables and credit;
- * leaves the choice of connections to `peer_link_machine.ts`.
+ * leaves the messages of the peer to `peer_inbound.ts`, and the choice of connections to `peer_link_machine.ts`.
  *   N1. Control leaves at once. Data leaves when its actor has credit, and no actor waits for another's credit (E19).
  *   N2. The credit of a message comes back exactly once: when the actor's mailbox took it, or where the actor is gone.
  *   N3. After the end every message is a dead letter, senders that wait get false, and watchers get `CONNECTION_LOST`.
  */
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
-import type { NodeId } from "../../../protocols/position.ts";
-import type { ActorReference, DeadLetterSample, Termination } from "../../kernel/actor.ts";
+import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
-import { chargeOf, SendCredit } from "./peer_credit.ts";
+import { SendCredit } from "./peer_credit.ts";
 import { type ExportLimits, ExportTable } from "./peer_exports.ts";
-import type { CreditGrant, CreditReturn, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
-import { CreditReturns } from "./peer_returns.ts";
-import type { PeerSocket, SetTimer } from "./peer_socket.ts";
+import type { CreditGrant, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
+import { type InboundOptions, PeerInbound } from "./peer_inbound.ts";
+import type { PeerSocket } from "./peer_socket.ts";
 import type { Publications } from "./publications.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 
-export type OnDeadLetter = (path: string, reason: DeadLetterSample["reason"], message: unknown) => void;
-
-export interface PeerLinkOptions {
-  readonly node: NodeId;
+export interface PeerLinkOptions extends InboundOptions {
   readonly socket: PeerSocket;
   readonly publications: Publications;
   /** The route of a reference that the peer sends back by a name which this node does not publish, or not yet. */
   readonly localRoute: Route;
-  readonly onDeadLetter: OnDeadLetter;
-  /** Called with an error that a local reference threw at a message, or that kept a waiting message from being sent. */
-  readonly onProblem: (error: unknown) => void;
   readonly limits: CreditGrant & ExportLimits;
   readonly granted: CreditGrant;
-  readonly setTimer: SetTimer;
 }
 
 /** Sizes of a link's tables, for metrics and for tests of leaks. */
@@ -44,7 +36,6 @@ export interface PeerLinkSizes {
 }
 
 type Listener = (termination: Termination) => void;
-type MessageFrame = Extract<PeerFrame, { type: "message" }>;
 
 export class PeerLink implements Route {
   readonly #options: PeerLinkOptions;
@@ -55,8 +46,7 @@ export class PeerLink implements Route {
   readonly #listeners = new Map<PeerTarget, Set<Listener>>();
   /** Names of this node that the peer watches, each with the function that ends the watch. */
   readonly #watched = new Map<string, () => void>();
-  readonly #returns: CreditReturns;
-  #inboundBytes = 0;
+  readonly #inbound: PeerInbound;
   #wasHeard = true;
   #isEnded = false;
 
@@ -64,8 +54,11 @@ export class PeerLink implements Route {
     this.#options = options;
     this.#limits = options.limits;
     this.#credit = new SendCredit(options.granted);
-    const sendReturns = (returned: readonly CreditReturn[]) => this.#write({ type: "credit", returned });
-    this.#returns = new CreditReturns(options.limits, options.setTimer, sendReturns);
+    this.#inbound = new PeerInbound(
+      options,
+      (to) => this.#actorOf(to),
+      (returned) => this.#write({ type: "credit", returned }),
+    );
     this.#exports = new ExportTable((id, termination) => this.#tellEnd(id, termination), this.#limits);
   }
 
@@ -76,7 +69,7 @@ export class PeerLink implements Route {
       watches: this.#watched.size + this.#listeners.size,
       creditTargets: this.#credit.targets,
       bytesUnderWay: this.#credit.bytesUnderWay,
-      inboundBytes: this.#inboundBytes,
+      inboundBytes: this.#inbound.bytes,
     };
   }
 
@@ -139,7 +132,7 @@ export class PeerLink implements Route {
     for (const endWatch of this.#watched.values()) endWatch();
     this.#watched.clear();
     this.#imports.clear();
-    this.#returns.clear();
+    this.#inbound.end();
     const listeners = [...this.#listeners.values()].flatMap((of) => [...of]);
     this.#listeners.clear();
     for (const listener of listeners) listener(this.#connectionLost());
@@ -152,8 +145,7 @@ export class PeerLink implements Route {
     const frame = decodePeerFrame(bytes, this.#importReference);
     switch (frame.type) {
       case "message":
-        if (frame.lane === "control") this.#takeControl(frame);
-        else this.#takeData(frame);
+        this.#inbound.take(frame);
         return;
       case "credit":
         for (const { to, bytes: returned, messages } of frame.returned) this.#credit.returned(to, returned, messages);
@@ -181,53 +173,6 @@ export class PeerLink implements Route {
           `Cannot accept a frame as its type must be one of a link that is up: current value is ${frame.type}`,
         );
     }
-  }
-
-  #takeControl({ to, message }: MessageFrame): void {
-    const actor = this.#actorOf(to);
-    if (actor === undefined) {
-      this.#dropInbound(to, message);
-      return;
-    }
-    try {
-      actor.tell(message);
-    } catch (error) {
-      this.#options.onProblem(error); // a reference that leads to a third node may throw
-    }
-  }
-
-  #takeData({ to, message, weightBytes }: MessageFrame): void {
-    const chargeBytes = chargeOf(weightBytes, this.#limits);
-    this.#inboundBytes += chargeBytes;
-    if (this.#inboundBytes > Math.max(this.#limits.linkBytesMax, chargeBytes)) {
-      throw new RejectedError(
-        "MALFORMED_FRAME",
-        `Cannot accept data as at most ${this.#limits.linkBytesMax} bytes may be under way: current value is ${this.#inboundBytes}`,
-      );
-    }
-    const actor = this.#actorOf(to);
-    if (actor === undefined) {
-      this.#dropInbound(to, message);
-      this.#giveBack(to, chargeBytes);
-      return;
-    }
-    const giveBack = () => this.#giveBack(to, chargeBytes);
-    const onFailed = (error: unknown) => {
-      this.#options.onProblem(error);
-      giveBack();
-    };
-    try {
-      actor.send(message, weightBytes).then(giveBack, onFailed);
-    } catch (error) {
-      onFailed(error);
-    }
-  }
-
-  /** N2. */
-  #giveBack(to: PeerTarget, bytes: number): void {
-    if (this.#isEnded) return;
-    this.#inboundBytes -= bytes;
-    this.#returns.add(to, bytes);
   }
 
   #watch(name: string): void {
@@ -295,18 +240,13 @@ export class PeerLink implements Route {
   #write(frame: Exclude<PeerFrame, { readonly type: "unknown" }>): void {
     if (this.#isEnded) return;
     this.#exports.whileExporting(() => this.#options.socket.send(encodePeerFrame(frame, this.#exportReference)));
-    if (frame.type !== "credit") this.#returns.flush();
+    if (frame.type !== "credit") this.#inbound.flush();
   }
 
   #dropOutbound(to: PeerTarget, message: unknown): false {
     const reason = this.#isEnded ? "unknown_actor" : "stopped";
     this.#options.onDeadLetter(`${this.#options.node}:${to}`, reason, message);
     return false;
-  }
-
-  #dropInbound(to: PeerTarget, message: unknown): void {
-    const path = typeof to === "number" ? `exported to ${this.#options.node}` : to;
-    this.#options.onDeadLetter(path, "unknown_actor", message);
   }
 
   #connectionLost(): Termination {

@@ -17,7 +17,7 @@ import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
 import type { ExportLimits } from "./peer_exports.ts";
 import { type CreditGrant, PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
 import { AcceptorHandshake, DiallerHandshake, type Identity, identityOf, type ShownPeer } from "./peer_handshake.ts";
-import { type OnDeadLetter, PeerLink, type PeerLinkSizes } from "./peer_link.ts";
+import { PeerLink, type PeerLinkSizes } from "./peer_link.ts";
 import { initialPeerLink } from "./peer_link_machine.ts";
 import { Neighbour } from "./peer_neighbour.ts";
 import {
@@ -30,7 +30,7 @@ import {
   type SetTimer,
 } from "./peer_socket.ts";
 import { Publications } from "./publications.ts";
-import { RemoteReference, type Route } from "./remote_reference.ts";
+import { type OnDeadLetter, RemoteReference, type Route } from "./remote_reference.ts";
 import { absentRoute, localRoute } from "./routes.ts";
 
 /** Pause between attempts to dial, before up to half of it is taken off as jitter. */
