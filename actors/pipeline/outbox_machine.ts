@@ -61,11 +61,7 @@ export interface OutboxState {
 
 export type OutboxMessage =
   | { readonly type: "begin" }
-  | {
-      readonly type: "opened";
-      readonly progress: OutboxProgress;
-      readonly last: Sequence | undefined;
-    }
+  | { readonly type: "opened"; readonly progress: OutboxProgress; readonly last: Sequence | undefined }
   | { readonly type: "advanced" }
   | { readonly type: "read_records"; readonly end: Position | undefined }
   | { readonly type: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
@@ -136,14 +132,10 @@ export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
       return [state, next(state)];
     case "read_records":
       return readRecords(state, message.end);
-    case "read_trimmed":
-      return [
-        state,
-        [
-          { type: "report", report: { kind: "trimmed", firstOffset: message.firstOffset } },
-          ...goOn(state, message.resume),
-        ],
-      ];
+    case "read_trimmed": {
+      const report = { kind: "trimmed", firstOffset: message.firstOffset } as const;
+      return [state, [{ type: "report", report }, ...goOn(state, message.resume)]];
+    }
     case "read_truncated":
       return truncated(state, message);
     case "ran":
@@ -217,12 +209,8 @@ function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }
   }
   const takesSnapshot = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
   const progress = { covered: message.end, snapshotAt: takesSnapshot ? message.end : state.snapshotAt };
-  state.pending = {
-    end: message.end,
-    takesSnapshot,
-    last: fresh.at(-1)?.sequence ?? state.last,
-    outputs: fresh.length,
-  };
+  const last = fresh.at(-1)?.sequence ?? state.last;
+  state.pending = { end: message.end, takesSnapshot, last, outputs: fresh.length };
   state.phase = "appending";
   return [state, [{ type: "append", previous: state.last, outputs: fresh, progress, takesSnapshot }]];
 }
@@ -255,10 +243,11 @@ function failed(state: OutboxState, message: Extract<OutboxMessage, { type: "fai
   state.failures += 1;
   state.phase = "waiting";
   state.pending = undefined;
+  const report = { kind: "retry", reason: message.reason, delayMs } as const;
   return [
     state,
     [
-      { type: "report", report: { kind: "retry", reason: message.reason, delayMs } },
+      { type: "report", report },
       { type: "wait", delayMs },
     ],
   ];

@@ -23,8 +23,6 @@ export interface StreamSinkOptions {
   readonly stream: string;
 }
 
-/** Records are sent at once: the delivery has gathered its batch before. */
-const LINGER_MS = 0;
 const CLOSE_WITHIN_MS = 1_000;
 
 export const streamSink: SinkDefinition<StreamSinkOptions> = {
@@ -81,7 +79,7 @@ class StreamWriter implements SinkWriter {
       producerEpoch: context.fence,
       stream,
       client: `sink ${context.name}`,
-      lingerMs: LINGER_MS,
+      lingerMs: 0, // the delivery has gathered its batch before
       onInDoubt: (_events, error) => this.#noteFence(error),
     });
   }

@@ -26,8 +26,11 @@ const COMPARISONS = new Set(["==", "!="]);
 
 /** Checks the arguments of a function before it runs, and answers its steps beyond those of their size. */
 export type Guard = (parameters: readonly unknown[]) => number;
+export type Guards = ReadonlyMap<string, Guard>;
+/** Takes the steps of an operation before it runs, by the size of its operands. */
+type Taking = (parameters: readonly unknown[]) => void;
 
-export function countSteps(root: unknown, budget: ExpressionBudget, guards: ReadonlyMap<string, Guard>): number {
+export function countSteps(root: unknown, budget: ExpressionBudget, guards: Guards): number {
   const seen = new Set<object>();
   let nodes = 0;
   const visit = (part: unknown): void => {
@@ -72,7 +75,7 @@ function countTurns(comprehension: Comprehension, budget: ExpressionBudget): voi
   };
 }
 
-function wrap(node: CheckedNode, budget: ExpressionBudget, guards: ReadonlyMap<string, Guard>): void {
+function wrap(node: CheckedNode, budget: ExpressionBudget, guards: Guards): void {
   const { handle } = node;
   if (handle !== undefined && MEASURED.has(node.op)) {
     const before = stepsBefore(node, budget, guards);
@@ -124,11 +127,7 @@ function computing(op: string, handle: Handle): Handle {
   };
 }
 
-function stepsBefore(
-  { op, args }: CheckedNode,
-  budget: ExpressionBudget,
-  guards: ReadonlyMap<string, Guard>,
-): (parameters: readonly unknown[]) => void {
+function stepsBefore({ op, args }: CheckedNode, budget: ExpressionBudget, guards: Guards): Taking {
   if (op === "comprehension") return ([items]) => budget.take(budget.keySteps(items));
   if (op === "call" || op === "rcall") return callSteps(op, String((args as readonly unknown[])[0]), budget, guards);
   const deep = (value: unknown) => budget.take(depthSteps(value, Math.max(budget.left, 0)));
@@ -140,12 +139,7 @@ function stepsBefore(
   };
 }
 
-function callSteps(
-  op: "call" | "rcall",
-  name: string,
-  budget: ExpressionBudget,
-  guards: ReadonlyMap<string, Guard>,
-): (parameters: readonly unknown[]) => void {
+function callSteps(op: "call" | "rcall", name: string, budget: ExpressionBudget, guards: Guards): Taking {
   const guard = guards.get(`${name}/${op === "call" ? "function" : "method"}`);
   return ([given]) => {
     const values = given as readonly unknown[];

@@ -68,14 +68,13 @@ export async function appendLetters(
 }
 
 function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetterDraft): DeadLetter {
-  const [epoch, offset, index] = draft.triple;
   return {
     code: draft.code,
     path: hide(draft.path),
     reason: hide(draft.reason),
     by: `sink/${of.name}`,
     producerId: sinkProducerId(of, feed.partition),
-    sequence: [epoch, offset, index],
+    sequence: draft.triple,
     original: draft.origin?.original ?? originalOf(draft, eventBytes, hide),
     ...placeOf(draft, feed),
   };
@@ -93,7 +92,6 @@ function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: Le
   try {
     return sliceEvent(encode([event satisfies Event]), 0);
   } catch (error) {
-    const reason = reasonOf(error);
-    return sliceEvent(encode([{ unencodable: hide(reason) }]), 0);
+    return sliceEvent(encode([{ unencodable: hide(reasonOf(error)) }]), 0);
   }
 }

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../../protocols/position.ts";
 import { syncFolder } from "../../kernel/durable_files.ts";
+import { decodeStored, encodeStored } from "../stored_json.ts";
 
 export type FileFormat = "ndjson" | "csv";
 
@@ -53,20 +54,11 @@ export async function listLeftovers(folder: string, fence: number): Promise<stri
   return (await readdir(folder)).filter((name) => Number(/^open-(\d+)-/.exec(name)?.[1] ?? Infinity) <= fence);
 }
 
-export function encodeCommit(commit: FileCommit): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(commit));
-}
+export const encodeCommit: (commit: FileCommit) => Uint8Array = encodeStored;
 
 export function decodeCommit(bytes: Uint8Array | undefined): FileCommit {
   if (bytes === undefined) return { version: 1, position: undefined };
-  const stored = JSON.parse(new TextDecoder().decode(bytes)) as FileCommit;
-  if (stored.version !== 1) {
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot read the commit of a file sink as its version must be 1: current value is ${stored.version}`,
-    );
-  }
-  return stored;
+  return decodeStored<FileCommit>(bytes, "the commit of a file sink as its version must be");
 }
 
 /** A place to rewind to: the position that the sink held when its file was `length` bytes long. */

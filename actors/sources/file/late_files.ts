@@ -77,13 +77,8 @@ export class LateFiles {
     const read = { inode, offset, mark, bornMs };
     const known = this.#kept.find((one) => one.file.inode === file.inode);
     if (known !== undefined && known.file !== file) await known.file.close();
-    const kept = {
-      file,
-      read,
-      lookedBytes: Math.max(offset, known?.lookedBytes ?? 0),
-      quietMs: 0,
-      wasLate: known !== undefined,
-    };
+    const lookedBytes = Math.max(offset, known?.lookedBytes ?? 0);
+    const kept = { file, read, lookedBytes, quietMs: 0, wasLate: known !== undefined };
     const all = [kept, ...this.#kept.filter((one) => one !== known)];
     this.#kept = all.slice(0, KEPT_MAX);
     for (const one of all.slice(KEPT_MAX)) await this.#end(one, `${KEPT_MAX} others were rotated since`);
