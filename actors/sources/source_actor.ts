@@ -130,12 +130,9 @@ async function pump(
   await Promise.all(ahead);
 }
 
-interface Progress {
-  readonly resume: SourcePosition | undefined;
-  store(resume: SourcePosition): Promise<void>;
-}
+type Progress = Awaited<ReturnType<typeof readProgress>>;
 
-async function readProgress<Options>({ log, name }: SourceOptions<Options>): Promise<Progress> {
+async function readProgress<Options>({ log, name }: SourceOptions<Options>) {
   const key = `source/${name}`;
   const stored = await log.readMetadata(key);
   let version = stored?.version ?? 0;
@@ -152,7 +149,7 @@ async function readProgress<Options>({ log, name }: SourceOptions<Options>): Pro
   };
   return {
     resume: stored === undefined ? undefined : decodeTrustedEvents(stored.value)[0],
-    store(resume) {
+    store(resume: SourcePosition): Promise<void> {
       last = last.then(() => write(resume));
       return last;
     },
