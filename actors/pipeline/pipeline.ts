@@ -34,7 +34,7 @@ export interface Pipeline {
   /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
-  /** Runs one record. An `UnavailableError` or `OverloadedError`, and no other, is thrown: run it again then. */
+  /** Throws nothing but `UnavailableError` and `OverloadedError`: run the record again then. */
   run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
   instantiate(partition: PartitionReference): PipelineInstance;
 }

@@ -152,7 +152,7 @@ export interface SinkContext {
 /** One kind of sink. Each is one file of this shape, registered in `registry.ts`. */
 export interface SinkDefinition<Options> {
   readonly type: string;
-  /** Exactly once; effectively once (E15); or records may be written twice. */
+  /** In this order: exactly once; effectively once (E15); records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;

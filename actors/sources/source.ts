@@ -48,7 +48,7 @@ export interface SourceDefinition<Options> {
   readonly type: string;
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
-  /** Allowed but probably a mistake. Shown by `lint` and when the source opens. */
+  /** Options that are probably a mistake, shown by `lint` and when the source opens. */
   warningsOf?(options: Options): readonly OptionWarning[];
   /** True for a source that runs on each node of a cluster. Any other runs once in a cluster. */
   readonly readsOwnMachine?: boolean;

@@ -39,7 +39,7 @@ export interface ConnectionOptions {
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/** The session calls `onEnd` when it ends by itself. Rejects with `OverloadedError` where memory lacks for it. */
+/** The session calls `onEnd` when it ends by itself. Rejects with `OverloadedError` where the node lacks memory. */
 export type OpenSessionFor = (
   peer: SessionPeer,
   decode: (data: Uint8Array | string) => ClientFrame,
