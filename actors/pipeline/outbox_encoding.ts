@@ -14,11 +14,7 @@ interface Input {
   readonly event: Event;
 }
 
-/**
- * Encodes all outputs as one batch. Throws what the encoder throws for a fault that is no single output's.
- *
- * @param inputs the records that the outputs were made of, for the dead letter of an output that cannot be stored
- */
+/** Encodes all outputs as one batch. `inputs`: the records they were made of, for the dead letter of an output. */
 export function encodeOutputs(outputs: readonly OutboxOutput[], inputs: readonly Input[]): Uint8Array {
   const events = outputs.map(({ event }) => event);
   try {

@@ -28,7 +28,6 @@ export const OUTBOX_LIMITS = {
 /** An output with its place: entry epoch and offset of its input, and its index among that input's outputs. */
 export interface OutboxOutput {
   readonly sequence: Sequence;
-  /** Encoded for the outbox. */
   readonly event: unknown;
 }
 
@@ -44,9 +43,7 @@ export interface OutboxState {
   phase: "opening" | "idle" | "reading" | "running" | "appending" | "waiting" | "fenced";
   covered: Position | undefined;
   snapshotAt: Position | undefined;
-  /** Last input that the state has seen. */
   cursor: Position | undefined;
-  /** Last sequence of the outbox's chain. */
   last: Sequence | undefined;
   hasMore: boolean;
   failures: number;
@@ -64,11 +61,7 @@ export interface OutboxState {
 
 export type OutboxMessage =
   | { readonly type: "begin" }
-  | {
-      readonly type: "opened";
-      readonly progress: OutboxProgress;
-      readonly last: Sequence | undefined;
-    }
+  | { readonly type: "opened"; readonly progress: OutboxProgress; readonly last: Sequence | undefined }
   | { readonly type: "advanced" }
   | { readonly type: "read_records"; readonly end: Position | undefined }
   | { readonly type: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
@@ -78,7 +71,6 @@ export type OutboxMessage =
       readonly end: Position;
       readonly inputs: number;
       readonly outputs: readonly OutboxOutput[];
-      /** The state is small enough to be stored with every append. */
       readonly isStateSmall: boolean;
     }
   | { readonly type: "appended" }
@@ -140,14 +132,10 @@ export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
       return [state, next(state)];
     case "read_records":
       return readRecords(state, message.end);
-    case "read_trimmed":
-      return [
-        state,
-        [
-          { type: "report", report: { kind: "trimmed", firstOffset: message.firstOffset } },
-          ...goOn(state, message.resume),
-        ],
-      ];
+    case "read_trimmed": {
+      const report = { kind: "trimmed", firstOffset: message.firstOffset } as const;
+      return [state, [{ type: "report", report }, ...goOn(state, message.resume)]];
+    }
     case "read_truncated":
       return truncated(state, message);
     case "ran":
@@ -221,12 +209,8 @@ function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }
   }
   const takesSnapshot = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
   const progress = { covered: message.end, snapshotAt: takesSnapshot ? message.end : state.snapshotAt };
-  state.pending = {
-    end: message.end,
-    takesSnapshot,
-    last: fresh.at(-1)?.sequence ?? state.last,
-    outputs: fresh.length,
-  };
+  const last = fresh.at(-1)?.sequence ?? state.last;
+  state.pending = { end: message.end, takesSnapshot, last, outputs: fresh.length };
   state.phase = "appending";
   return [state, [{ type: "append", previous: state.last, outputs: fresh, progress, takesSnapshot }]];
 }
@@ -259,10 +243,11 @@ function failed(state: OutboxState, message: Extract<OutboxMessage, { type: "fai
   state.failures += 1;
   state.phase = "waiting";
   state.pending = undefined;
+  const report = { kind: "retry", reason: message.reason, delayMs } as const;
   return [
     state,
     [
-      { type: "report", report: { kind: "retry", reason: message.reason, delayMs } },
+      { type: "report", report },
       { type: "wait", delayMs },
     ],
   ];

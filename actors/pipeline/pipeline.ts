@@ -17,7 +17,6 @@ import { filterStep } from "./steps/filter_step.ts";
 import { mapStep } from "./steps/map_step.ts";
 import type { Step, StepContext } from "./steps/step.ts";
 
-/** One step as configured: exactly one of `filter`, `map` and `call`. */
 export type StepSettings =
   | { readonly filter: string }
   | { readonly map: Readonly<Record<string, string>>; readonly keep?: boolean }
@@ -28,7 +27,6 @@ export const OUTPUTS_PER_RECORD_MAX = 1_000;
 
 export type PipelineResult =
   | { readonly kind: "outputs"; readonly events: readonly Event[] }
-  /** The record is set aside; it has no outputs. */
   | { readonly kind: "failed"; readonly code: "STEP_FAILED"; readonly path: string; readonly reason: string };
 
 export interface Pipeline {
@@ -36,11 +34,8 @@ export interface Pipeline {
   /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
-  /**
-   * Runs one record. Throws or rejects with `UnavailableError` or `OverloadedError` alone: run the record again then.
-   */
+  /** Throws nothing but `UnavailableError` and `OverloadedError`: run the record again then. */
   run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
-  /** The pipeline for one partition, with fresh state. */
   instantiate(partition: PartitionReference): PipelineInstance;
 }
 
@@ -52,11 +47,7 @@ export interface PipelineInstance {
   restore(snapshot: readonly unknown[]): void;
 }
 
-/**
- * Compiles a pipeline. Throws `ConfigurationError` for a step that cannot be compiled, naming its setting.
- *
- * @param folder the folder that the paths of `call` are relative to
- */
+/** Throws `ConfigurationError` for a step that cannot be compiled. Paths of `call` are relative to `folder`. */
 export async function compilePipeline(
   name: string,
   settings: readonly StepSettings[],
@@ -146,10 +137,5 @@ const succeed = (events: readonly Event[]): PipelineResult => ({ kind: "outputs"
 
 function fail(error: unknown): PipelineResult {
   if (error instanceof UnavailableError || error instanceof OverloadedError) throw error;
-  return {
-    kind: "failed",
-    code: "STEP_FAILED",
-    path: "",
-    reason: reasonOf(error),
-  };
+  return { kind: "failed", code: "STEP_FAILED", path: "", reason: reasonOf(error) };
 }

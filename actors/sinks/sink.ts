@@ -34,7 +34,6 @@ export interface SinkRecord {
   readonly timeMs: number;
   /** The trace context that the record's producer sent, unchanged. */
   readonly traceparent?: string;
-  /** Present where a replay brings the record. */
   readonly origin?: RecordOrigin;
 }
 
@@ -57,12 +56,8 @@ export interface SinkBatch {
   readonly predecessor: Position | undefined;
   /** The position that the sink holds once this batch is written: of the last record read, filtered or not. */
   readonly end: Position;
-  /** Empty where only the position moves. */
   readonly records: readonly SinkRecord[];
-  /**
-   * How many of the records go into each request, in order. Absent where each record goes by itself. A batch and its
-   * later tries are always cut alike, so that a key made of a request's first and last record stays the same.
-   */
+  /** How many records each request holds, in order; absent: one each. Later tries are cut alike: keys stay. */
   readonly requests?: readonly number[];
 }
 
@@ -81,10 +76,7 @@ export interface Rejection {
 export type WriteProblem =
   /** May pass by itself: the first record that was not taken is tried again, after at least `retryAfterMs`. */
   | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterMs?: number }
-  /**
-   * The sink refuses this node and not the record: a person must act. The write is tried again; no record is set aside
-   * (S8).
-   */
+  /** The sink refuses this node: a person must act. The write is tried again; no record is set aside (S8). */
   | { readonly kind: "unwelcome"; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
   /** The next request, which holds `count` records, was refused as a whole. The delivery finds the records at fault. */
@@ -119,20 +111,13 @@ export interface SinkCall {
   progressed(): void;
 }
 
-/** An open sink for one partition. */
 export interface SinkWriter {
   position(call?: SinkCall): Promise<Position | undefined>;
   /** Throws `UnavailableError` or `OverloadedError` to be called again. Any other error counts as unavailable. */
   write(batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome>;
-  /**
-   * If the sink stands at `from`, takes back everything after `to`, or more; otherwise does nothing (S6). `position`
-   * tells where the sink stands afterwards (E9). For a sink without `rewind`, delivery reports the orphaned range.
-   */
+  /** Takes back all after `to`, or more (S6). Without it, delivery reports the orphaned range (E9). */
   rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
-  /**
-   * Hands out records that were held back to be joined by others: no more will come. Called after a bounded delivery,
-   * before `close`.
-   */
+  /** Hands out records held back for others to join. Called before `close`, after a bounded delivery. */
   finish?(call?: SinkCall): Promise<void>;
   close(call?: SinkCall): Promise<void>;
 }
@@ -147,16 +132,11 @@ export interface SinkCheckpoint {
 export interface SinkContext {
   /** The node's data folder, in which relative paths of the options begin. */
   readonly folder: string;
-  /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
   /** Id of the log that the partition lies in. Positions and epochs of different logs cannot be compared. */
   readonly clusterId: string;
-  /**
-   * Name of the replay that this delivery belongs to; absent for the sink's own delivery. A replay has its own position
-   * and fence. So it must write to a place, and under keys, that neither the sink's own delivery nor another replay
-   * uses.
-   */
+  /** Absent for the sink's own delivery. A replay writes to places, and under keys, that no other delivery uses. */
   readonly replay?: string;
   /** The owner's epoch. Once this writer is open, a writer of a lower epoch must never commit again. */
   readonly fence: Epoch;
@@ -172,26 +152,15 @@ export interface SinkContext {
 /** One kind of sink. Each is one file of this shape, registered in `registry.ts`. */
 export interface SinkDefinition<Options> {
   readonly type: string;
-  /**
-   * `transactional`: exactly once. `idempotent`: effectively once (E15). `at_least_once`: records may be written twice.
-   */
+  /** In this order: exactly once; effectively once (E15); records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
-  /**
-   * Throws `ConfigurationError` before anything starts, for faults of the options that only a person can mend. Faults
-   * that may pass by themselves are left to `open`, which is tried again. Without `folder` (where relative paths begin)
-   * the options alone are judged; with it, this machine too.
-   */
+  /** Throws `ConfigurationError` for faults that only a person can mend, of this machine too if `folder` is given. */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
-  /**
-   * Names the place that the sink must have to itself. Two sinks of one stream that name the same place are refused.
-   */
+  /** The place that the sink must have to itself: two sinks of one stream with one place are refused. */
   place?(options: Options, folder: string): string;
-  /**
-   * Why the sink cannot keep its promise in a cluster, where a partition's next owner is another node; undefined where
-   * it can.
-   */
+  /** Why the sink cannot keep its promise where a partition's next owner is another node, if it cannot. */
   clusterProblem?(options: Options): string | undefined;
   /** How many records may share a request by the options, for a sink whose requests have keys made of their records. */
   recordsPerRequest?(options: Options): number;

@@ -6,7 +6,6 @@ import { jsonText } from "./file/file_format.ts";
 import type { SinkDefinition, SinkRecord, WriteOutcome } from "./sink.ts";
 
 export interface StdoutSinkOptions {
-  /** Prints `{position, event}` rather than the event alone. */
   readonly withPosition?: boolean;
 }
 

@@ -23,8 +23,6 @@ export interface StreamSinkOptions {
   readonly stream: string;
 }
 
-/** Records are sent at once: the delivery has gathered its batch before. */
-const LINGER_MS = 0;
 const CLOSE_WITHIN_MS = 1_000;
 
 export const streamSink: SinkDefinition<StreamSinkOptions> = {
@@ -49,10 +47,7 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   },
 };
 
-/**
- * One producer for each input partition. Its id names that input, as positions of different streams cannot be
- * compared.
- */
+/** One producer for each input partition, as positions of different streams cannot be compared. */
 export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>
   replay === undefined
     ? `pipeline/${name}/${partitionName(partition)}`
@@ -84,7 +79,7 @@ class StreamWriter implements SinkWriter {
       producerEpoch: context.fence,
       stream,
       client: `sink ${context.name}`,
-      lingerMs: LINGER_MS,
+      lingerMs: 0, // the delivery has gathered its batch before
       onInDoubt: (_events, error) => this.#noteFence(error),
     });
   }

@@ -12,7 +12,6 @@ import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from 
 
 export interface HostMetricsOptions {
   readonly everyMs?: number;
-  /** The folder whose file system is measured. Default: `/`. */
   readonly disk?: string;
 }
 
@@ -51,8 +50,7 @@ export const hostMetricsSource: SourceDefinition<HostMetricsOptions> = {
 };
 
 class HostMetricsReader implements SourceReader {
-  readonly #everyMs: number;
-  readonly #disk: string;
+  readonly #options: HostMetricsOptions;
   readonly #context: SourceContext;
   readonly #term: number;
   readonly #host = hostname();
@@ -61,10 +59,9 @@ class HostMetricsReader implements SourceReader {
   #failure: string | undefined;
 
   constructor(options: HostMetricsOptions, context: SourceContext, term: number) {
-    this.#term = term;
-    this.#everyMs = options.everyMs ?? 1_000;
-    this.#disk = options.disk ?? "/";
+    this.#options = options;
     this.#context = context;
+    this.#term = term;
   }
 
   async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
@@ -82,7 +79,7 @@ class HostMetricsReader implements SourceReader {
         return { item: { kind: "event", event } as const, term, position: position - 1 };
       });
       yield { items, resume };
-      await pause(this.#everyMs, signal);
+      await pause(this.#options.everyMs ?? 1_000, signal);
     }
   }
 
@@ -124,7 +121,8 @@ class HostMetricsReader implements SourceReader {
   }
 
   async #diskSpace(): Promise<readonly Reading[]> {
-    const found = await this.#attempt(`the file system of ${this.#disk}`, () => statfs(this.#disk));
+    const { disk = "/" } = this.#options;
+    const found = await this.#attempt(`the file system of ${disk}`, () => statfs(disk));
     if (found === undefined || found.blocks === 0) return [];
     const usedBytes = (found.blocks - found.bfree) * found.bsize;
     return [

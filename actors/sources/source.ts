@@ -12,10 +12,7 @@ export type SourceItem =
   | { readonly kind: "event"; readonly event: Event }
   | { readonly kind: "malformed"; readonly original: Uint8Array; readonly reason: string };
 
-/**
- * Events in order, each with the term and position of its sequence (E3). Sequences ascend strictly. The same event has
- * the same sequence each time it is read.
- */
+/** Events with the term and position of their sequence (E3), which ascends and is the same at each reading. */
 export interface SourceBatch {
   readonly items: readonly {
     readonly item: SourceItem;
@@ -27,15 +24,11 @@ export interface SourceBatch {
 }
 
 export interface SourceContext {
-  /** Name of the source in the configuration. */
   readonly name: string;
   nowMs(): number;
   /** Reports a message for a person, with structured fields. */
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
-  /**
-   * Called at each change with the reason why the source cannot read now, a word such as EACCES. Undefined once it
-   * can.
-   */
+  /** Called at each change with the reason why reading fails, such as EACCES; undefined once it works. */
   trouble(code: string | undefined): void;
 }
 
@@ -55,15 +48,9 @@ export interface SourceDefinition<Options> {
   readonly type: string;
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
-  /**
-   * Options that are allowed but probably a mistake, each with its key and the reason. Shown by `lint` and when the
-   * source opens.
-   */
+  /** Options that are probably a mistake, shown by `lint` and when the source opens. */
   warningsOf?(options: Options): readonly OptionWarning[];
-  /**
-   * True for a source that reads its own machine: it runs on each node of a cluster. Any other source runs once in a
-   * cluster.
-   */
+  /** True for a source that runs on each node of a cluster. Any other runs once in a cluster. */
   readonly readsOwnMachine?: boolean;
   /** Opens the source after `resume`, or at its beginning where there is none. */
   open(options: Options, context: SourceContext, resume: SourcePosition | undefined): Promise<SourceReader>;

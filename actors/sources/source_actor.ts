@@ -18,10 +18,7 @@ import { settledWithin } from "../kernel/settled_within.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
 
-/**
- * Most batches sent behind the oldest unacknowledged one. Each listens to one signal, and Node warns beyond 10
- * listeners.
- */
+/** Most batches sent behind the oldest unacknowledged one. Node warns beyond 10 listeners to a signal. */
 const BATCHES_AHEAD_MAX = 8;
 /** O4: the wait of a stop for sent events, in ms. */
 const STOP_WITHIN_MS = 1_500;
@@ -133,12 +130,9 @@ async function pump(
   await Promise.all(ahead);
 }
 
-interface Progress {
-  readonly resume: SourcePosition | undefined;
-  store(resume: SourcePosition): Promise<void>;
-}
+type Progress = Awaited<ReturnType<typeof readProgress>>;
 
-async function readProgress<Options>({ log, name }: SourceOptions<Options>): Promise<Progress> {
+async function readProgress<Options>({ log, name }: SourceOptions<Options>) {
   const key = `source/${name}`;
   const stored = await log.readMetadata(key);
   let version = stored?.version ?? 0;
@@ -155,7 +149,7 @@ async function readProgress<Options>({ log, name }: SourceOptions<Options>): Pro
   };
   return {
     resume: stored === undefined ? undefined : decodeTrustedEvents(stored.value)[0],
-    store(resume) {
+    store(resume: SourcePosition): Promise<void> {
       last = last.then(() => write(resume));
       return last;
     },

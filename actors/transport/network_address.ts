@@ -14,10 +14,7 @@ export interface NamedHost {
   readonly port: string;
 }
 
-/**
- * The one spelling of a host: lower case, no brackets, no zone, no final dot; an IPv4-mapped IPv6 address as its IPv4
- * address. Undefined for a text that names no host.
- */
+/** The one spelling of a host: lower case, no brackets, zone or final dot, an IPv4-mapped address as IPv4. */
 export function canonicalHost(host: string): string | undefined {
   const bare = host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
   const address = bare.replace(/%.*$/, ""); // a zone names a network card of this machine, not another host

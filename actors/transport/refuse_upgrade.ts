@@ -2,7 +2,6 @@
 import type { Duplex } from "node:stream";
 import { HeadraceError, OverloadedError, RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 
-/** Refuses an upgrade with the status of the error's class. */
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
   const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
   const message = reasonOf(error);
@@ -28,16 +27,11 @@ function answerUpgrade(
   headers = "",
 ): void {
   const body = JSON.stringify(answer);
-  endUpgrade(
-    socket,
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-}
-
-/** Closes both sides: a client that never closes its side would otherwise keep the socket open for good. */
-function endUpgrade(socket: Duplex, answer: string): void {
   socket.on("error", () => socket.destroy());
-  socket.end(answer, () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(), // a client that never closes its side would otherwise keep the socket open for good
+  );
 }
 
 /** Codes for which the request itself is wrong, whoever sent it: answered with 400, not 403. */

@@ -15,7 +15,6 @@
 import type { NodeId } from "../../protocols/position.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 
-/** A node to keep a link with. */
 export interface Peer {
   readonly node: NodeId;
   /** Number of the node's present life: a later life has a higher one. */
@@ -24,7 +23,6 @@ export interface Peer {
   readonly address: string;
 }
 
-/** News of the link to one life of a node. */
 export type LinkEvent =
   | { readonly kind: "up"; readonly node: NodeId; readonly incarnation: number; readonly minor: number }
   /** The link was up and broke. It is dialled again at once. */

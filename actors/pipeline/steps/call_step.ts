@@ -13,7 +13,6 @@ import type { StatefulStep, Step, StepContext } from "./step.ts";
 
 type UserFunction = (event: Event, context: StepContext) => unknown;
 
-/** @param folder the folder of the configuration, which a relative path begins at */
 export async function callStep(reference: string, where: string, folder: string): Promise<Step> {
   const [path = "", exportName = "default"] = reference.split("#");
   const module = await load(path, where, folder);
@@ -33,7 +32,6 @@ export async function callStep(reference: string, where: string, folder: string)
   return { ...step, instantiate: (partition) => instanceOf((call as Create)(partition), where) };
 }
 
-/** The object that the user's `create` answers for one partition. */
 interface UserInstance {
   run(event: Event, context: StepContext): unknown;
   snapshot?(): unknown;

@@ -9,7 +9,6 @@ import { areSmallInts, arithmeticOf, isNumeric, negated } from "./expression_num
 type Cel = Awaited<ReturnType<typeof loadDriver<"cel">>>;
 export type Node = ReturnType<InstanceType<Cel["Environment"]>["parse"]>["ast"];
 
-/** The part of the library's checked nodes that this file uses. */
 interface CheckedNode {
   readonly op: string;
   readonly args: unknown;
@@ -27,9 +26,11 @@ const COMPARISONS = new Set(["==", "!="]);
 
 /** Checks the arguments of a function before it runs, and answers its steps beyond those of their size. */
 export type Guard = (parameters: readonly unknown[]) => number;
+export type Guards = ReadonlyMap<string, Guard>;
+/** Takes the steps of an operation before it runs, by the size of its operands. */
+type Taking = (parameters: readonly unknown[]) => void;
 
-/** Answers how many nodes the tree has. */
-export function countSteps(root: unknown, budget: ExpressionBudget, guards: ReadonlyMap<string, Guard>): number {
+export function countSteps(root: unknown, budget: ExpressionBudget, guards: Guards): number {
   const seen = new Set<object>();
   let nodes = 0;
   const visit = (part: unknown): void => {
@@ -74,7 +75,7 @@ function countTurns(comprehension: Comprehension, budget: ExpressionBudget): voi
   };
 }
 
-function wrap(node: CheckedNode, budget: ExpressionBudget, guards: ReadonlyMap<string, Guard>): void {
+function wrap(node: CheckedNode, budget: ExpressionBudget, guards: Guards): void {
   const { handle } = node;
   if (handle !== undefined && MEASURED.has(node.op)) {
     const before = stepsBefore(node, budget, guards);
@@ -126,12 +127,7 @@ function computing(op: string, handle: Handle): Handle {
   };
 }
 
-/** Takes the steps of an operation by the size of its operands. */
-function stepsBefore(
-  { op, args }: CheckedNode,
-  budget: ExpressionBudget,
-  guards: ReadonlyMap<string, Guard>,
-): (parameters: readonly unknown[]) => void {
+function stepsBefore({ op, args }: CheckedNode, budget: ExpressionBudget, guards: Guards): Taking {
   if (op === "comprehension") return ([items]) => budget.take(budget.keySteps(items));
   if (op === "call" || op === "rcall") return callSteps(op, String((args as readonly unknown[])[0]), budget, guards);
   const deep = (value: unknown) => budget.take(depthSteps(value, Math.max(budget.left, 0)));
@@ -143,12 +139,7 @@ function stepsBefore(
   };
 }
 
-function callSteps(
-  op: "call" | "rcall",
-  name: string,
-  budget: ExpressionBudget,
-  guards: ReadonlyMap<string, Guard>,
-): (parameters: readonly unknown[]) => void {
+function callSteps(op: "call" | "rcall", name: string, budget: ExpressionBudget, guards: Guards): Taking {
   const guard = guards.get(`${name}/${op === "call" ? "function" : "method"}`);
   return ([given]) => {
     const values = given as readonly unknown[];

@@ -7,7 +7,7 @@ import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { patternCompiler } from "../../kernel/linear_pattern.ts";
-import { countSteps, type Guard, type Node } from "./counted_tree.ts";
+import { countSteps, type Node } from "./counted_tree.ts";
 import { ExpressionBudget } from "./expression_budget.ts";
 import {
   guardsOf,
@@ -21,13 +21,11 @@ import { fitting } from "./expression_numbers.ts";
 import type { StepContext } from "./step.ts";
 
 export const EXPRESSION_LIMITS = {
-  /** Characters of an expression. */
   lengthMax: 4_096,
   nodesMax: 1_000,
   depthMax: 50,
   /** Levels of macros over lists within one another: each level multiplies the cost by the list's length. */
   macroDepthMax: 2,
-  /** Characters and values in the result of an expression. */
   resultSizeMax: 1_048_576,
 } as const;
 
@@ -46,17 +44,26 @@ export async function expressionCompiler(): Promise<ExpressionCompiler> {
   const [cel, compilePattern] = await Promise.all([loadDriver("cel"), patternCompiler()]);
   const patterns = new Patterns(compilePattern);
   const environment = makeEnvironment(cel, patterns);
-  const parts = { cel, environment, patterns, guards: guardsOf(patterns), budget: new ExpressionBudget() };
-  return (source, where) => compile(parts, source, where);
-}
-
-interface CompilerParts {
-  readonly cel: Cel;
-  readonly environment: Environment;
-  readonly patterns: Patterns;
-  readonly guards: ReadonlyMap<string, Guard>;
-  /** The budget of the evaluation under way. Evaluations run one at a time. */
-  readonly budget: ExpressionBudget;
+  const guards = guardsOf(patterns);
+  const budget = new ExpressionBudget(); // of the evaluation under way: they run one at a time
+  return (source, where) => {
+    const { lengthMax } = EXPRESSION_LIMITS;
+    if (source.length > lengthMax) throw invalid(where, source, `it must have at most ${lengthMax} characters`);
+    try {
+      const parsed = checkedTree(cel, environment, patterns, source);
+      const nodes = countSteps(parsed.ast, budget, guards);
+      return (event, context) => {
+        budget.begin(event, nodes);
+        try {
+          return evaluate(parsed, event, context, where, budget);
+        } finally {
+          budget.end();
+        }
+      };
+    } catch (error) {
+      throw invalid(where, source, describe(error), error);
+    }
+  };
 }
 
 function makeEnvironment({ Environment }: Cel, patterns: Patterns): Environment {
@@ -75,34 +82,22 @@ function makeEnvironment({ Environment }: Cel, patterns: Patterns): Environment 
   return environment;
 }
 
-function compile(parts: CompilerParts, source: string, where: string): Expression {
-  const { cel, environment, patterns, guards, budget } = parts;
-  const { lengthMax, macroDepthMax } = EXPRESSION_LIMITS;
-  if (source.length > lengthMax) throw invalid(where, source, `it must have at most ${lengthMax} characters`);
-  try {
-    const written = environment.parse(source);
-    const found = inspect(written.ast, 0, patterns);
-    if (found.macroDepth > macroDepthMax) {
-      throw new Error(`macros over lists must be nested at most ${macroDepthMax} deep, and are ${found.macroDepth}`);
-    }
-    const checked = written.check();
-    if (!checked.valid) throw checked.error ?? new Error("it does not type-check");
-    // Parsed again, as the checked tree keeps the types of its first check.
-    const parsed = environment.parse(found.isReplaced ? cel.serialize(written.ast) : source);
-    const again = parsed.check();
-    if (!again.valid) throw again.error ?? new Error("it does not type-check");
-    const nodes = countSteps(parsed.ast, budget, guards);
-    return (event, context) => {
-      budget.begin(event, nodes);
-      try {
-        return evaluate(parsed, event, context, where, budget);
-      } finally {
-        budget.end();
-      }
-    };
-  } catch (error) {
-    throw invalid(where, source, describe(error), error);
+function checkedTree(cel: Cel, environment: Environment, patterns: Patterns, source: string) {
+  const { macroDepthMax } = EXPRESSION_LIMITS;
+  const written = environment.parse(source);
+  const found = inspect(written.ast, 0, patterns);
+  if (found.macroDepth > macroDepthMax) {
+    throw new Error(`macros over lists must be nested at most ${macroDepthMax} deep, and are ${found.macroDepth}`);
   }
+  requireValid(written.check());
+  // Parsed again, as the checked tree keeps the types of its first check.
+  const parsed = environment.parse(found.isReplaced ? cel.serialize(written.ast) : source);
+  requireValid(parsed.check());
+  return parsed;
+}
+
+function requireValid({ valid, error }: { readonly valid: boolean; readonly error?: Error | undefined }): void {
+  if (!valid) throw error ?? new Error("it does not type-check");
 }
 
 interface Found {
@@ -164,10 +159,7 @@ function evaluate(
   }
 }
 
-/**
- * Evaluates an expression. The library reads a map's `constructor`: where that fails for an event with such a key, the
- * expression runs again with the event's maps as `Map`s.
- */
+/** Where the library fails on an event with a key `constructor`, evaluates again with its maps as `Map`s. */
 function evaluateOn(parsed: (context: object) => unknown, variables: { readonly event: unknown }): unknown {
   try {
     return parsed(variables);

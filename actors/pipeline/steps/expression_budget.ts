@@ -30,7 +30,6 @@ export class ExpressionBudget {
   #nodes = 0;
   #isExtended = false;
   #lastError: unknown;
-  /** The number of keys of each large map that was met. */
   readonly #keyCounts = new Map<object, number>();
 
   begin(event: unknown, nodes: number): void {
@@ -58,9 +57,7 @@ export class ExpressionBudget {
     return count * KEY_STEPS;
   }
 
-  /**
-   * Steps to find the type of a value. For a list or map the library looks at the first element, and lists all keys.
-   */
+  /** Steps to find a value's type: the library looks at a list's first element, and lists all keys of a map. */
   typeSteps(value: unknown): number {
     if (typeof value !== "object" || value === null) return 0;
     if (Array.isArray(value)) return this.typeSteps(value[0]);
@@ -76,7 +73,6 @@ export class ExpressionBudget {
     if (this.left < 0) this.#overdraw();
   }
 
-  /** Throws once the steps are spent. */
   check(): void {
     if (this.isSpent) throw this.#error();
   }

@@ -19,11 +19,9 @@ export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map(
 
 /** The most compiled patterns that are kept, of those made from events. */
 const PATTERNS_KEPT = 100;
-/** Steps to compile one character of a pattern. */
 const COMPILE_STEPS = 40;
 /** Looks of a pattern at a character that take one step, of about 100 ns. */
 const LOOKS_PER_STEP = 8;
-/** Steps of one call that looks up a time zone by its name. */
 const ZONE_STEPS = 700;
 const DURATION_CHARACTERS_MAX = 100;
 
@@ -59,17 +57,20 @@ export class Patterns {
 
 export function guardsOf(patterns: Patterns): ReadonlyMap<string, Guard> {
   const zoned: Guard = (parameters) => (parameters.length > 1 ? ZONE_STEPS : 0);
+  const matching: Guard = ([text, pattern]) =>
+    typeof text === "string" && typeof pattern === "string" ? patterns.steps(text, pattern) : 0;
+  const measuring: Guard = ([value]) => (typeof value === "string" ? value.length / 12 : 0);
   const search: Guard = ([text, needle]) => (String(text).length + String(needle).length) / 16;
   return new Map<string, Guard>([
-    ["matchesLinear/method", ([text, pattern]) => matchSteps(text, pattern, patterns)],
+    ["matchesLinear/method", matching],
     ...["containsLinear", "indexOfLinear", "lastIndexOfLinear", "splitLinear"].map(
       (name) => [`${name}/method`, search] as const,
     ),
     ...ZONED.map((name) => [`${name}/method`, zoned] as const),
     ["join/method", joinSteps],
     ["json/method", ([bytes]) => (bytes instanceof Uint8Array ? bytes.length / 4 : 0)],
-    ["size/function", ([value]) => (typeof value === "string" ? value.length / 12 : 0)],
-    ["size/method", ([value]) => (typeof value === "string" ? value.length / 12 : 0)],
+    ["size/function", measuring],
+    ["size/method", measuring],
     ["timestamp/function", timestampSteps],
     ["duration/function", durationSteps],
   ]);
@@ -80,19 +81,13 @@ const ZONED = [
   ...["getMinutes", "getMonth", "getSeconds"],
 ];
 
-function matchSteps(text: unknown, pattern: unknown, patterns: Patterns): number {
-  return typeof text === "string" && typeof pattern === "string" ? patterns.steps(text, pattern) : 0;
-}
-
 function joinSteps([list, separator]: readonly unknown[]): number {
   if (!Array.isArray(list)) return 0;
   const between = typeof separator === "string" ? separator.length * list.length : 0;
   return list.reduce((sum: number, one) => sum + 1 + (typeof one === "string" ? one.length / 24 : 0), between / 24);
 }
 
-/**
- * Takes RFC 3339 alone: the host would read a time without a zone in the machine's zone, and 30 February as 1 March.
- */
+/** RFC 3339 alone: the host reads a time without a zone in its own, and 30 February as 1 March. */
 function timestampSteps([text]: readonly unknown[]): number {
   if (typeof text === "string" && !isRfc3339(text)) {
     throw new Error(`timestamp() takes a date and time of RFC 3339: current value is ${text.slice(0, 64)}`);
@@ -144,7 +139,6 @@ function splitUpTo(text: string, separator: string, most: bigint): string[] {
   return [...parts.slice(0, limit - 1), parts.slice(limit - 1).join(separator)];
 }
 
-/** The day of the year, from 0, in UTC. */
 const dayOfYear = (time: Date): bigint =>
   BigInt(Math.floor((time.getTime() - Date.UTC(time.getUTCFullYear(), 0, 1)) / 86_400_000));
 
@@ -152,10 +146,7 @@ interface Evaluator {
   readonly objectTypesByConstructor: Map<unknown, unknown>;
 }
 
-/**
- * Registers times finer than a millisecond with the library, which knows a type by its one constructor. Expressions
- * compare and compute such times to the millisecond.
- */
+/** Registers times finer than 1 ms with the library, which knows a type by its one constructor. */
 export function registerTimes(environment: Environment): void {
   const probe = environment.parse("stream");
   const { ast } = probe as unknown as { readonly ast: { evaluate(evaluator: Evaluator): unknown } };
@@ -166,10 +157,7 @@ export function registerTimes(environment: Environment): void {
   probe({ stream: "" });
 }
 
-/**
- * Lets an operator take a double and an int together, which CEL refuses. `counted_tree.ts` computes the result, as the
- * library's own arithmetic cannot be replaced here.
- */
+/** Lets an operator take a double and an int together. `counted_tree.ts` computes the result. */
 export function registerArithmetic(environment: Environment): void {
   for (const operator of "+-*/%") {
     const arithmetic = arithmeticOf(operator);

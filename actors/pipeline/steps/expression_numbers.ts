@@ -29,9 +29,7 @@ interface Operator {
 
 export type Arithmetic = (left: Numeric, right: Numeric) => Numeric;
 
-/**
- * The function of an operator; undefined for any other name. It throws `Error` for a whole result beyond 64 bits (A1).
- */
+/** The function of an operator, if it has one. It throws `Error` for a whole result beyond 64 bits (A1). */
 export function arithmeticOf(name: string): Arithmetic | undefined {
   const operator = Object.hasOwn(OPERATORS, name) ? OPERATORS[name] : undefined;
   if (operator === undefined) return undefined;
@@ -46,7 +44,6 @@ export function arithmeticOf(name: string): Arithmetic | undefined {
   };
 }
 
-/** The number with the other sign. */
 export const negated = (value: Numeric): Numeric => (typeof value === "number" ? 0 - value : fitting(-value));
 
 /** Whether both are ints within 2^53, so that neither is a number of an event (A2). */

@@ -34,7 +34,6 @@ export function lastIndexOf(text: string, needle: string, from = Number.POSITIVE
   return found < 0 ? -1 : end - found - needle.length;
 }
 
-/** The parts of a text between the needles. */
 export function split(text: string, needle: string): string[] {
   if (needle.length <= SHORT_NEEDLE) return text.split(needle);
   const parts: string[] = [];

@@ -3,11 +3,10 @@
  * owner's fence. Records that were written and not yet checkpointed are written again. So the sink is at least once, or
  * effectively once where it takes its key from the record (E15).
  */
-import { ConfigurationError, FencedError, reasonOf } from "../../../protocols/errors.ts";
+import { FencedError, reasonOf } from "../../../protocols/errors.ts";
 import { type Position, position } from "../../../protocols/position.ts";
 import type { SinkBatch, SinkCall, SinkCheckpoint, SinkWriter, WriteOutcome } from "../sink.ts";
-
-const FORMAT_VERSION = 1;
+import { decodeStored, encodeStored } from "../stored_json.ts";
 
 export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoint): SinkWriter {
   return {
@@ -38,18 +37,11 @@ async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckp
   }
 }
 
-export const encodePosition = ({ epoch, offset }: Position): Uint8Array =>
-  new TextEncoder().encode(JSON.stringify({ version: FORMAT_VERSION, epoch, offset }));
+export const encodePosition = ({ epoch, offset }: Position): Uint8Array => encodeStored({ version: 1, epoch, offset });
 
-/** Throws `ConfigurationError` for a format that only a newer release knows. */
 export function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
   if (bytes === undefined) return undefined;
-  const stored = JSON.parse(new TextDecoder().decode(bytes)) as { version: number; epoch: number; offset: number };
-  if (stored.version !== FORMAT_VERSION) {
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot read the position of a sink as its format must be at most ${FORMAT_VERSION}: current value is ${stored.version}`,
-    );
-  }
-  return position(stored.epoch, stored.offset);
+  const needs = "the position of a sink as its format must be at most";
+  const { epoch, offset } = decodeStored<{ version: number; epoch: number; offset: number }>(bytes, needs);
+  return position(epoch, offset);
 }

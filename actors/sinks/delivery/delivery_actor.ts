@@ -31,15 +31,12 @@ export type { DeliveryRange } from "./delivery_read.ts";
 export { positionCheckpoint };
 
 export interface DeliveryOptions<Options> extends ReadParts {
-  /** Name of the sink in the configuration. */
   readonly name: string;
   /** Name of the replay, for a delivery beside the sink's own. It has its own position, fence and chain. */
   readonly replay?: string;
   readonly sink: SinkDefinition<Options>;
   readonly sinkOptions: Options;
-  /** The folder in which relative paths of the sink's options begin. */
   readonly folder: string;
-  /** Id of the log that is read. */
   readonly clusterId: string;
   readonly start: "earliest" | "latest";
   readonly limits: DeliveryLimits;
@@ -72,7 +69,6 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   readonly #letters: LetterParts;
   readonly #subscription: { stop(): void };
   #writer: SinkWriter | undefined;
-  /** The operation that is under way, and its end. */
   #operation: DeliveryOperation | undefined;
   #inHand: Promise<unknown> = Promise.resolve();
 
@@ -124,7 +120,9 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       case "give_up":
         return this.#operation?.giveUp();
       case "read":
-        return this.#read(effect).then((message) => context.tell(message));
+        return readItems(this.#options, effect.readId, effect.after, this.#writer?.rewind !== undefined).then(
+          (message) => context.tell(message),
+        );
       case "timer": {
         const { timerId, purpose, delayMs } = effect;
         this.#context.after(delayMs, { type: "timer", timerId, purpose });
@@ -215,10 +213,6 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       log,
       ...(replay === undefined ? {} : { replay }),
     };
-  }
-
-  #read({ readId, after }: Extract<DeliveryEffect, { type: "read" }>): Promise<DeliveryMessage> {
-    return readItems(this.#options, readId, after, this.#writer?.rewind !== undefined);
   }
 
   /** Operations on the sink have a deadline of their own, which each step begins anew (D12). */

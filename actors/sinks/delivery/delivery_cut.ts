@@ -12,10 +12,7 @@ import { tripleKey, tripleOf } from "./delivery_batch.ts";
 import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } from "./delivery_messages.ts";
 import { forgetCut } from "./delivery_place.ts";
 
-/**
- * Takes the next batch in hand: the items that the stored cut covers, or else as many as the limits allow, at least
- * one.
- */
+/** Takes the next batch in hand: the items of the stored cut, or else as many as the limits allow. */
 export function cutHand(state: DeliveryState): void {
   const items = state.buffer.splice(0, countOf(state));
   const last = items.at(-1);
@@ -63,10 +60,7 @@ export function cutOf({ limits }: DeliveryState, { end, recordsPerRequest, taken
   return { end: isForAll ? undefined : end, recordsPerRequest, taken: takenBeyond };
 }
 
-/**
- * The cut that holds after an opening. If each record went by itself until now and records may share requests from now
- * on, the records that may have been sent (up to `reach`) still go by themselves.
- */
+/** The cut in force after an opening. Records up to `reach` may have gone one by one: then they still do. */
 export function cutInForce(
   stored: RequestCut | undefined,
   reach: Position | undefined,
@@ -82,7 +76,6 @@ export function toSinkBatch(state: DeliveryState, hand: Hand): SinkBatch {
   return hand.recordsPerRequest === 1 ? batch : { ...batch, requests: requestsOf(hand) };
 }
 
-/** How many of the records in hand go into each request. */
 function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
   const left = new Set(records.map((record) => tripleKey(tripleOf(record))));
   const requests: number[] = [];
@@ -93,9 +86,7 @@ function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
   return requests;
 }
 
-/**
- * The outputs of each request, settled ones included. A request holds records of one epoch, as its key names only one.
- */
+/** The outputs of each request, settled ones included. A request's key names one epoch, so it holds one. */
 function requestOutputs(items: readonly DeliveryItem[], size: number): SinkRecord[][] {
   const requests: SinkRecord[][] = [];
   let open: SinkRecord[] = [];
@@ -127,10 +118,7 @@ function countWithin({ limits, buffer }: DeliveryState, countMax: number): numbe
   return count;
 }
 
-/**
- * The outputs to be written and the failures to be set aside. Makes no keys in the usual case, where no record is
- * settled.
- */
+/** What is to be written and set aside. Makes no keys in the usual case, where no record is settled. */
 function unsettled(items: readonly DeliveryItem[], { setAside, taken }: DeliveryState) {
   const records: SinkRecord[] = [];
   const drafts: DeadLetterDraft[] = [];

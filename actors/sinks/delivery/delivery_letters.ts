@@ -10,7 +10,6 @@ import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { DeadLetterDraft, DeliveryEffect, DeliveryMessage } from "./delivery_messages.ts";
 import { type DeliveryIdentity, setAsideCheckpoint, sinkProducerId } from "./delivery_names.ts";
 
-/** Decodes events, and encodes dead letters. */
 export interface EventBytes {
   decode(events: Uint8Array): readonly unknown[];
   encode(events: readonly unknown[]): Uint8Array;
@@ -69,14 +68,13 @@ export async function appendLetters(
 }
 
 function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetterDraft): DeadLetter {
-  const [epoch, offset, index] = draft.triple;
   return {
     code: draft.code,
     path: hide(draft.path),
     reason: hide(draft.reason),
     by: `sink/${of.name}`,
     producerId: sinkProducerId(of, feed.partition),
-    sequence: [epoch, offset, index],
+    sequence: draft.triple,
     original: draft.origin?.original ?? originalOf(draft, eventBytes, hide),
     ...placeOf(draft, feed),
   };
@@ -89,15 +87,11 @@ function placeOf({ triple: [epoch, offset, index], origin }: DeadLetterDraft, { 
   return { source: { ...origin.source, index: origin.firstIndex + index }, replayed: origin.replayed };
 }
 
-/**
- * A step may make an output that no encoder knows (a cycle, a function). The letter then holds a sentence in place of
- * the output, and its source names the record that the output came from.
- */
+/** In place of an output that no encoder knows (a cycle, a function) the letter holds a sentence. */
 function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: LetterParts["hide"]): Uint8Array {
   try {
     return sliceEvent(encode([event satisfies Event]), 0);
   } catch (error) {
-    const reason = reasonOf(error);
-    return sliceEvent(encode([{ unencodable: hide(reason) }]), 0);
+    return sliceEvent(encode([{ unencodable: hide(reasonOf(error)) }]), 0);
   }
 }

@@ -25,9 +25,8 @@
  *       and the records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that
  *       posts each record by itself stores that once.
  */
-import { comparePositions } from "../../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
-import { retryDelayMs, tracesInHand, tripleKey } from "./delivery_batch.ts";
+import { tracesInHand, tripleKey } from "./delivery_batch.ts";
 import { cutHand, cutInForce, cutOf, isCutStored, isCutUnread, toSinkBatch } from "./delivery_cut.ts";
 import type {
   DeadLetterDraft,
@@ -37,7 +36,8 @@ import type {
   DeliveryState,
 } from "./delivery_messages.ts";
 import { onPositioned, onWrote } from "./delivery_outcome.ts";
-import { forgetCut, forgetReadAhead, moveTo } from "./delivery_place.ts";
+import { moveTo } from "./delivery_place.ts";
+import { isInterrupted, onInterruption, onReadFailed, onRecords, readAhead } from "./delivery_read_ahead.ts";
 import { complete, end, occupy, onFailed, onOverdue, onStop, onTimer } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
@@ -149,60 +149,20 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
   }
 }
 
-/**
- * After every message, begins whatever can be done: at most one operation on the sink, one read and one linger timer.
- */
+/** Begins whatever can be done: at most one operation on the sink, one read and one linger timer. */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
   if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
   if (state.occupation === "idle" && !state.isPaused) {
-    if (state.interruption !== undefined && state.hand === undefined) onInterruption(state, nowMs, effects);
+    if (isInterrupted(state)) onInterruption(state, effects);
     else advanceHand(state, nowMs, effects);
   }
-  if (canRead(state)) read(state, nowMs, effects);
-}
-
-function read(state: DeliveryState, nowMs: number, effects: Effects) {
-  const { gatherMs } = state.limits;
-  const waitMs = Math.min(gatherMs, state.readBeganMs + gatherMs - nowMs);
-  if (waitMs > 0) {
-    state.isReadWaiting = true;
-    effects.push({ type: "timer", timerId: 0, purpose: "read", delayMs: waitMs });
-    return;
-  }
-  state.isReading = true;
-  state.hasMore = false;
-  state.readBeganMs = nowMs;
-  state.readId += 1;
-  effects.push({ type: "read", readId: state.readId, after: state.cursor });
+  readAhead(state, nowMs, effects);
 }
 
 /** D9 */
 const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): boolean =>
   hasEnded && buffer.length === 0 && hand === undefined && interruption === undefined;
-
-function canRead(state: DeliveryState): boolean {
-  if (state.isReading || state.isReadWaiting || !state.hasMore || state.isPaused || state.isStopping) return false;
-  if (state.interruption !== undefined) return false;
-  // D8. A batch that was cut in an earlier life had room in memory then, so it has room now.
-  if (state.bufferBytes >= state.limits.readAheadBytesMax && !isCutUnread(state)) return false;
-  switch (state.occupation) {
-    case "new":
-    case "opening":
-    case "rewinding":
-    case "closing":
-    case "closed":
-      return false;
-    case "idle":
-    case "cutting":
-    case "writing":
-    case "asking":
-    case "opening_chain":
-    case "setting_aside":
-    case "waiting":
-      return state.retry?.then !== "open" && state.retry?.then !== "rewind";
-  }
-}
 
 function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.hand === undefined) {
@@ -294,57 +254,4 @@ function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.cursor = message.latest;
   const nothing = { items: [], records: [], drafts: [], takenBeyond: [] };
   state.hand = { ...nothing, end: message.latest, recordsPerRequest: 1, rejections: 0, takenCount: 0 };
-}
-
-type ReadRecords = Extract<DeliveryMessage, { type: "read_records" }>;
-
-function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
-  if (message.readId !== state.readId) return;
-  state.isReading = false;
-  state.readFailures = 0;
-  state.hasEnded = message.isEnd === true;
-  const last = message.items.at(-1);
-  if (message.isAtEnd !== true) state.readBeganMs = Number.NEGATIVE_INFINITY; // a delivery that lags does not pause
-  if (last === undefined) return;
-  if (message.isAtEnd !== true) state.hasMore = true;
-  if (state.buffer.length === 0) state.bufferedSinceMs = nowMs;
-  for (const item of message.items) {
-    state.buffer.push(item);
-    state.bufferBytes += item.sizeBytes;
-  }
-  state.cursor = last.position;
-}
-
-type ReadFailed = Extract<DeliveryMessage, { type: "read_failed" }>;
-
-function onReadFailed(state: DeliveryState, message: ReadFailed, effects: Effects) {
-  if (message.readId !== state.readId) return;
-  state.isReading = false;
-  state.hasMore = true;
-  state.isReadWaiting = true;
-  state.readFailures += 1;
-  const delayMs = retryDelayMs(state.limits, state.readFailures, undefined, message.random);
-  effects.push({ type: "report", report: { kind: "retry", what: "read", reason: message.reason, delayMs } });
-  effects.push({ type: "timer", timerId: 0, purpose: "read", delayMs });
-}
-
-function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
-  const found = state.interruption;
-  if (found === undefined) return;
-  if (state.buffer.length > 0 && found.type === "read_trimmed") return advanceHand(state, nowMs, effects);
-  state.interruption = undefined;
-  forgetReadAhead(state);
-  if (found.type === "read_trimmed") {
-    const after = state.position?.offset;
-    effects.push({ type: "report", report: { kind: "trimmed", after, firstOffset: found.firstOffset } });
-    state.cursor = found.resume;
-    return;
-  }
-  forgetCut(state);
-  state.cursor = found.resume;
-  const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
-  const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
-  effects.push({ type: "report", report });
-  if (!isAhead || !found.canRewind) return;
-  occupy(state, "rewinding", { type: "rewind", to: found.resume, from: state.position }, effects);
 }

@@ -8,9 +8,7 @@ import type { RecordOrigin, SinkBatch, SinkRecord, WriteOutcome, WriteProblem } 
 export interface DeliveryItem {
   readonly position: Position;
   readonly outputs: readonly SinkRecord[];
-  /**
-   * Present where a step failed on the record. The whole record is set aside (`STEP_FAILED`), and `outputs` is empty.
-   */
+  /** A step failed on the record: the whole record is set aside (`STEP_FAILED`), and `outputs` is empty. */
   readonly failure?: Omit<DeadLetterDraft, "triple">;
   /** Estimate of the memory that the item holds. */
   readonly sizeBytes: number;
@@ -38,16 +36,12 @@ export interface RequestCut {
 }
 
 export interface DeliveryLimits {
-  /** Most records in one write. */
   readonly recordsMax: number;
   /** Most bytes in one write, by estimate. A larger record goes alone. */
   readonly bytesMax: number;
   /** How long a write waits for more records to share it. 0: it does not wait. */
   readonly lingerMs: number;
-  /**
-   * Least time between the beginnings of two reads, where the first read to the end. So the records of a busy partition
-   * share a read and a write, and those of a quiet one are not delayed. 0: read at once.
-   */
+  /** Least time between two reads to the end: records of a busy partition share a read and a write. 0: none. */
   readonly gatherMs: number;
   /** Most bytes read ahead of the batch in hand, beside one read (D8). */
   readonly readAheadBytesMax: number;
@@ -55,7 +49,6 @@ export interface DeliveryLimits {
   readonly retryMaxMs: number;
   /** How often the sink must reject the first record left, before the records that it names are set aside. */
   readonly rejectTriesMax: number;
-  /** How long a stop waits for the operation in hand. */
   readonly stopTimeoutMs: number;
   /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
@@ -76,20 +69,9 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   recordsPerRequest: undefined,
 };
 
-/** The operation on the sink that the machine waits for: one at a time. */
-export type Occupation =
-  | "new"
-  | "opening"
-  | "idle"
-  | "cutting"
-  | "writing"
-  | "asking"
-  | "opening_chain"
-  | "setting_aside"
-  | "rewinding"
-  | "waiting"
-  | "closing"
-  | "closed";
+/** The operation on the sink or the log that the machine waits for: one at a time. */
+export type Operation = "opening" | "cutting" | "writing" | "asking" | "opening_chain" | "setting_aside" | "rewinding";
+export type Occupation = Operation | "new" | "idle" | "waiting" | "closing" | "closed";
 
 export type DeliveryMessage =
   | { readonly type: "begin" }
@@ -165,7 +147,6 @@ export type DeliveryEffect =
       readonly type: "append_dead_letters";
       readonly letters: readonly DeadLetterDraft[];
       readonly previous: Sequence | undefined;
-      /** Sequence of the first letter. The others count on from it. */
       readonly first: Sequence;
       /** All triples set aside beyond the sink's position, these letters' included. Stored with the letters (D4). */
       readonly setAside: readonly Sequence[];
@@ -186,7 +167,6 @@ export type DeliveryReport =
       readonly delayMs: number;
       /** The reason will not pass by itself: a person must act. */
       readonly needsPerson?: boolean;
-      /** The trace contexts of the batch in hand. */
       readonly traceparents?: readonly string[];
     }
   | {
@@ -213,21 +193,16 @@ export interface DeliveredBatch {
   /** How many records of the input the batch covers, filtered ones included. */
   readonly inputs: number;
   readonly records: number;
-  /**
-   * When the oldest of these records was appended, by the owner's clock. Undefined for a batch that only moved the
-   * position.
-   */
+  /** When the oldest record was appended, by the owner's clock. Undefined where only the position moved. */
   readonly oldestAppendedAtMs: number | undefined;
 }
 
 /** The batch in hand. It is cut once, and written until the sink holds it. */
 export interface Hand {
   readonly items: readonly DeliveryItem[];
-  /** The records neither taken nor set aside yet. */
   records: readonly SinkRecord[];
   readonly end: Position;
   readonly recordsPerRequest: number;
-  /** How often a write rejected the first record left. */
   rejections: number;
   /** The dead letters to be written before the next write of records. */
   drafts: readonly DeadLetterDraft[];
@@ -246,7 +221,6 @@ export interface DeliveryState {
   isStopping: boolean;
   /** The position that the sink is known to hold. */
   position: Position | undefined;
-  /** The last record read ahead. */
   cursor: Position | undefined;
   chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
   /** The last sequence of the dead letters in hand, kept while the outcome of their append is not known. */

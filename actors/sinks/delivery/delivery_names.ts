@@ -10,11 +10,9 @@ export interface DeliveryIdentity {
 const deliveryId = ({ name, replay }: DeliveryIdentity): string =>
   replay === undefined ? name : `${name}/replay/${replay}`;
 
-/** The chain of the delivery's dead letters. */
 export const sinkProducerId = (of: DeliveryIdentity, { partition }: PartitionReference): string =>
   `sink/${deliveryId(of)}/${partition}`;
 
-/** The checkpoint that holds a delivery's position. */
 export const positionCheckpoint = (of: DeliveryIdentity): string => `sink/${deliveryId(of)}`;
 
 /** The checkpoint that holds the records set aside beyond the position (D4). */

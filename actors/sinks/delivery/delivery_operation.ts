@@ -44,10 +44,7 @@ export class DeliveryOperation implements SinkCall {
   }
 }
 
-/**
- * Rejects once `signal` aborts. Only for calls that are fenced from their successors, so that nobody must await their
- * end.
- */
+/** Rejects once `signal` aborts. Only for calls that are fenced from their successors: no one awaits their end. */
 export async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (signal === undefined) return promise;
   let onAbort: () => void = () => {};

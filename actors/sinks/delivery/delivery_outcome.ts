@@ -75,7 +75,6 @@ function leftOf(records: readonly SinkRecord[], { count, beyond = [] }: TakenOut
   const isTaken = new Set(beyond);
   const left: SinkRecord[] = [];
   const taken: SinkRecord[] = [];
-  /** From the index in the batch to that among the records left. */
   const indexes = new Map<number, number>();
   for (const [at, record] of records.entries()) {
     if (at < count || isTaken.has(at)) taken.push(record);
@@ -96,10 +95,7 @@ function reindexed(problem: WriteProblem, indexes: ReadonlyMap<number, number>):
   return { kind: "rejected", records };
 }
 
-/**
- * Begins to move the position over the items that are done. False if no item is done, or if only the position is
- * missing.
- */
+/** Moves the position over the items that are done. False if none is, or if only the position is missing. */
 function moveOver(
   state: DeliveryState,
   hand: Hand,
@@ -127,16 +123,11 @@ function countBefore({ items }: Hand, open: Position): number {
 
 function onProblem(state: DeliveryState, why: WriteProblem, random: number, effects: Effects) {
   switch (why.kind) {
-    case "unavailable":
+    case "unavailable": {
       // Once no record is left to write, only the position is missing, and may have been stored all the same.
-      return wait(
-        state,
-        state.hand?.records.length === 0 ? "ask" : "write",
-        why.reason,
-        why.retryAfterMs,
-        random,
-        effects,
-      );
+      const next = state.hand?.records.length === 0 ? "ask" : "write";
+      return wait(state, next, why.reason, why.retryAfterMs, random, effects);
+    }
     case "unwelcome":
       return wait(state, "write", why.reason, why.retryAfterMs, random, effects, true);
     case "rejected":

@@ -12,9 +12,7 @@ export function moveTo(state: DeliveryState, position: Position | undefined): vo
   if (state.cut?.end !== undefined && comparePositions(position, state.cut.end) >= 0) forgetCut(state);
 }
 
-/**
- * The sink stands at another position than assumed: everything in hand and read ahead is read again from that position.
- */
+/** The sink stands at another position than assumed: everything is read again from that position. */
 export function adopt(state: DeliveryState, position: Position | undefined): void {
   forgetReadAhead(state);
   state.hand = undefined;

@@ -22,13 +22,7 @@ export function deliveryProgress(
     return position === undefined ? 0 : position.offset + 1;
   };
   const tell = (position: Position | undefined) =>
-    owner.tell({
-      type: "consumer_at",
-      consumer,
-      channel,
-      offset: offset(needs(position)),
-      epoch: feed.epoch,
-    });
+    owner.tell({ type: "consumer_at", consumer, channel, offset: offset(needs(position)), epoch: feed.epoch });
   return (report) => {
     if (report.kind === "opened") tell(report.position);
     if (report.kind === "delivered") tell(report.batch.end);

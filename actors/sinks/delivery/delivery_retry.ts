@@ -1,39 +1,35 @@
 /** Decides what follows a failure, a timer or a stop. Pure; part of the delivery machine, whose rules it cites. */
 import { retryDelayMs, tracesInHand } from "./delivery_batch.ts";
-import type { DeliveryEffect, DeliveryMessage, DeliveryState, Occupation } from "./delivery_messages.ts";
+import type { DeliveryEffect, DeliveryMessage, DeliveryState, Occupation, Operation } from "./delivery_messages.ts";
 
 type Effects = DeliveryEffect[];
 
-/** The operation in hand failed. Each kind of operation has its own next step. */
+/** Each operation of the machine: its name in reports, and the next step after its failure. */
+const OPERATIONS: Readonly<Record<Operation, { readonly what: string; readonly next: Then }>> = {
+  opening: { what: "open", next: "open" },
+  cutting: { what: "store the cut of", next: "write" },
+  writing: { what: "write", next: "ask" }, // D3
+  asking: { what: "ask", next: "ask" },
+  // Opening the chain again shows whether an append whose answer was lost is stored.
+  opening_chain: { what: "open the dead letters of", next: "write" },
+  setting_aside: { what: "set aside", next: "write" },
+  rewinding: { what: "rewind", next: "rewind" },
+};
+
+const operationOf = ({ occupation }: DeliveryState): (typeof OPERATIONS)[Operation] | undefined =>
+  OPERATIONS[occupation as Operation];
+
 export function onFailed(
   state: DeliveryState,
-  { reason, retryAfterMs: afterMs, random, needsPerson }: Extract<DeliveryMessage, { type: "failed" }>,
+  { reason, retryAfterMs, random, needsPerson }: Extract<DeliveryMessage, { type: "failed" }>,
   effects: Effects,
 ) {
-  switch (state.occupation) {
-    case "opening":
-      return wait(state, "open", reason, afterMs, random, effects, needsPerson);
-    case "writing":
-    case "asking":
-      return wait(state, "ask", reason, afterMs, random, effects); // D3
-    case "cutting":
-      return wait(state, "write", reason, afterMs, random, effects);
-    case "opening_chain":
-    case "setting_aside":
-      // Opening the chain again shows whether the append whose answer was lost is stored.
-      state.chain = { isOpen: false, last: undefined };
-      return wait(state, "write", reason, afterMs, random, effects);
-    case "rewinding":
-      return wait(state, "rewind", reason, afterMs, random, effects);
-    case "closing":
-      state.occupation = "closed";
-      return;
-    case "new":
-    case "idle":
-    case "waiting":
-    case "closed":
-      return;
-  }
+  if (state.occupation === "closing") state.occupation = "closed";
+  const next = operationOf(state)?.next;
+  if (next === undefined) return;
+  if (state.occupation === "opening_chain" || state.occupation === "setting_aside")
+    state.chain = { isOpen: false, last: undefined };
+  wait(state, next, reason, retryAfterMs, random, effects, next === "open" && needsPerson);
 }
 
 type Then = "open" | "write" | "ask" | "rewind";
@@ -60,38 +56,12 @@ export function wait(
 
 /** D12: tells the overdue operation to end, and reports it. Nothing else begins before it has ended. */
 export function onOverdue(state: DeliveryState, overdueMs: number, effects: Effects) {
-  const what = operationOf(state.occupation);
+  const what = operationOf(state)?.what;
   if (what === undefined) return;
   const reason = `no answer within ${overdueMs} ms: the call is given up, and the next one waits for its end`;
   effects.push({ type: "give_up" });
   const report = { kind: "retry", what, reason, delayMs: 0, ...tracesInHand(state.hand) } as const;
   effects.push({ type: "report", report });
-}
-
-function operationOf(occupation: Occupation): string | undefined {
-  switch (occupation) {
-    case "opening":
-      return "open";
-    case "cutting":
-      return "store the cut of";
-    case "writing":
-      return "write";
-    case "asking":
-      return "ask";
-    case "opening_chain":
-      return "open the dead letters of";
-    case "setting_aside":
-      return "set aside";
-    case "rewinding":
-      return "rewind";
-    case "closing":
-      return "close";
-    case "new":
-    case "idle":
-    case "waiting":
-    case "closed":
-      return undefined;
-  }
 }
 
 type Timer = Extract<DeliveryMessage, { type: "timer" }>;
@@ -133,23 +103,9 @@ function retry(state: DeliveryState, then: Then, effects: Effects) {
 export function onStop(state: DeliveryState, effects: Effects) {
   if (state.isStopping) return;
   state.isStopping = true;
-  switch (state.occupation) {
-    case "idle":
-    case "closing":
-    case "closed":
-      return;
-    case "new":
-    case "waiting":
-      return end(state, { kind: "stopped" }, effects);
-    case "opening":
-    case "cutting":
-    case "writing":
-    case "asking":
-    case "opening_chain":
-    case "setting_aside":
-    case "rewinding":
-      effects.push({ type: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
-  }
+  if (state.occupation === "new" || state.occupation === "waiting") return end(state, { kind: "stopped" }, effects);
+  if (operationOf(state) === undefined) return;
+  effects.push({ type: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
 }
 
 type Ending = { readonly kind: "stopped" } | { readonly kind: "fenced"; readonly fence: number | undefined };

@@ -62,7 +62,6 @@ export async function prepareItems(
   return items;
 }
 
-/** Of the batch, at one of its records. */
 interface RecordContext {
   readonly appendedAtMs: number;
   readonly traceparent: string | undefined;

@@ -1,11 +1,9 @@
 /** The stored form of a cut into requests (D13). */
-import { ConfigurationError } from "../../../protocols/errors.ts";
 import { judgeCursor, position } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { ChannelBounds } from "../../log/log.ts";
+import { decodeStored, encodeStored } from "../stored_json.ts";
 import type { RequestCut } from "./delivery_messages.ts";
-
-const FORMAT_VERSION = 1;
 
 interface Stored {
   readonly version: number;
@@ -16,23 +14,15 @@ interface Stored {
 }
 
 export function encodeCut({ end, recordsPerRequest, taken }: RequestCut): Uint8Array {
-  const stored: Stored = { version: FORMAT_VERSION, ...end, recordsPerRequest, taken };
-  return new TextEncoder().encode(JSON.stringify(stored));
+  const stored: Stored = { version: 1, ...end, recordsPerRequest, taken };
+  return encodeStored(stored);
 }
 
-/**
- * Undefined where the log lost the end of the cut. Throws `ConfigurationError` for a format that only a newer release
- * knows.
- */
+/** Undefined where the log lost the cut's end. */
 export function decodeCut(bytes: Uint8Array | undefined, bounds: ChannelBounds): RequestCut | undefined {
   if (bytes === undefined) return undefined;
-  const { version, epoch, offset, recordsPerRequest, taken } = JSON.parse(new TextDecoder().decode(bytes)) as Stored;
-  if (version !== FORMAT_VERSION) {
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot read the cut of a sink's requests as its format must be at most ${FORMAT_VERSION}: current value is ${version}`,
-    );
-  }
+  const needs = "the cut of a sink's requests as its format must be at most";
+  const { epoch, offset, recordsPerRequest, taken } = decodeStored<Stored>(bytes, needs);
   if (epoch === undefined || offset === undefined) return { end: undefined, recordsPerRequest, taken };
   const end = position(epoch, offset);
   const { epochs, firstOffset, endOffset } = bounds;

@@ -3,7 +3,9 @@
  * without a line that a crash took, a rewind goes back further. So many lines are gathered for one write.
  */
 import { type FileHandle, open } from "node:fs/promises";
-import { type Boundary, boundaryLine } from "./file_layout.ts";
+import { join } from "node:path";
+import { comparePositions, type Position } from "../../../protocols/position.ts";
+import { type Boundary, boundaryLine, listSegments, readBoundaries, sizeOf } from "./file_layout.ts";
 
 /** Most lines in memory: those that a crash may take. */
 const LINES_WAITING_MAX = 256;
@@ -27,10 +29,7 @@ export class FileIndex {
     return this.#lines.length >= LINES_WAITING_MAX ? this.flush() : undefined;
   }
 
-  /**
-   * Writes every line taken so far. After a failure the lines are written again, over the bytes that the failed write
-   * left.
-   */
+  /** Writes every line taken so far. After a failure they are written again, over the bytes it left. */
   async flush(): Promise<void> {
     const lines = this.#lines;
     if (lines.length === 0) return;
@@ -54,6 +53,26 @@ export class FileIndex {
       await this.#handle.close();
     }
   }
+}
+
+/** Where a rewind cuts: the last place that a segment has at or before the position, among all its places. */
+export interface SegmentCut {
+  readonly segment: { readonly name: string; readonly first: number };
+  readonly kept: Boundary;
+  readonly boundaries: readonly Boundary[];
+}
+
+/** Undefined where even the first segment begins too late. */
+export async function cutBefore(folder: string, to: Position | undefined): Promise<SegmentCut | undefined> {
+  for (const segment of (await listSegments(folder)).reverse()) {
+    const size = (await sizeOf(join(folder, segment.name))) ?? 0;
+    // An index may name places beyond the segment's end: those of commits that the log has lost since.
+    const all = await readBoundaries(join(folder, `${segment.name}.index`));
+    const boundaries = all.filter((one) => one.length <= size);
+    const kept = boundaries.filter((boundary) => comparePositions(boundary.position, to) <= 0).at(-1);
+    if (kept !== undefined) return { segment, kept, boundaries };
+  }
+  return undefined;
 }
 
 export async function writeFully(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../../protocols/position.ts";
 import { syncFolder } from "../../kernel/durable_files.ts";
+import { decodeStored, encodeStored } from "../stored_json.ts";
 
 export type FileFormat = "ndjson" | "csv";
 
@@ -53,20 +54,11 @@ export async function listLeftovers(folder: string, fence: number): Promise<stri
   return (await readdir(folder)).filter((name) => Number(/^open-(\d+)-/.exec(name)?.[1] ?? Infinity) <= fence);
 }
 
-export function encodeCommit(commit: FileCommit): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(commit));
-}
+export const encodeCommit: (commit: FileCommit) => Uint8Array = encodeStored;
 
 export function decodeCommit(bytes: Uint8Array | undefined): FileCommit {
   if (bytes === undefined) return { version: 1, position: undefined };
-  const stored = JSON.parse(new TextDecoder().decode(bytes)) as FileCommit;
-  if (stored.version !== 1) {
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot read the commit of a file sink as its version must be 1: current value is ${stored.version}`,
-    );
-  }
-  return stored;
+  return decodeStored<FileCommit>(bytes, "the commit of a file sink as its version must be");
 }
 
 /** A place to rewind to: the position that the sink held when its file was `length` bytes long. */
@@ -90,10 +82,7 @@ export async function readBoundaries(path: string): Promise<Boundary[]> {
     });
 }
 
-/**
- * Copies the first `length` bytes into a new file, and flushes it. The name is durable once the caller has synced the
- * folder.
- */
+/** Copies the first `length` bytes into a new file. Its name is durable once the folder is synced. */
 export async function copyStart(from: string, to: string, length: number): Promise<void> {
   await copyFile(from, to);
   await truncate(to, length);
@@ -106,12 +95,8 @@ export async function copyStart(from: string, to: string, length: number): Promi
 }
 
 export async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    ignoreMissing(error as NodeJS.ErrnoException);
-    return undefined;
-  }
+  const about = await stat(path).catch(ignoreMissing);
+  return about?.size;
 }
 
 export function ignoreMissing(error: NodeJS.ErrnoException): void {
@@ -119,9 +104,7 @@ export function ignoreMissing(error: NodeJS.ErrnoException): void {
 }
 
 /** Errors of the path or its permissions. Any other error (a full disk, an I/O error) may pass by itself. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  ...["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"],
-]);
+const REFUSALS = new Set(["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]);
 
 /** Makes the folder. Throws `ConfigurationError` if the path cannot be a folder that this process may write. */
 export async function checkFolder(folder: string): Promise<void> {

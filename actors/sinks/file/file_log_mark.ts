@@ -24,11 +24,7 @@ export async function refuseOtherLog(folder: string, clusterId: string): Promise
   if (marked !== undefined && marked !== clusterId) throw foreign(folder, clusterId, `it belongs to log ${marked}`);
 }
 
-/**
- * Marks the folder, if it has no mark yet. Throws `ConfigurationError` if the folder is not this log's (O2, O3, O4).
- *
- * @param passing a path in the same file system that nobody else uses
- */
+/** Marks the folder by way of the unused path `passing`. Throws `ConfigurationError` by O2, O3 and O4. */
 export async function markFolder(
   folder: string,
   clusterId: string,
@@ -37,7 +33,7 @@ export async function markFolder(
 ): Promise<void> {
   const isAtBeginning = commit.position === undefined && commit.open === undefined;
   const isMarked = (await readMark(folder)) !== undefined;
-  if (isAtBeginning && (await (isMarked ? hasSegments(folder) : hasFiles(folder)))) {
+  if (isAtBeginning && (isMarked ? (await listSegments(folder)).length > 0 : await hasFiles(folder))) {
     const found = isMarked
       ? "that log has no commit of this sink, and the folder holds segments"
       : "it holds files without the mark of a log";
@@ -60,8 +56,6 @@ async function readMark(folder: string): Promise<string | undefined> {
   const text = await readFile(join(folder, LOG_MARK), "utf8").catch(ignoreMissing);
   return text?.trim();
 }
-
-const hasSegments = async (folder: string): Promise<boolean> => (await listSegments(folder)).length > 0;
 
 async function hasFiles(folder: string): Promise<boolean> {
   for (const name of await readdir(folder)) {

@@ -20,9 +20,7 @@ import { copyStart, ignoreMissing, sizeOf } from "./file_layout.ts";
 const EMPTYINGS_MAX = 16;
 
 let openings = 0;
-/**
- * The newest opening of each owner in this process, by the owner's folder. No other process has the same fence (E7).
- */
+/** The newest opening of each owner, by the owner's folder. No other process has the same fence (E7). */
 const newest = new Map<string, number>();
 
 export interface Publication {
@@ -43,7 +41,6 @@ export class OwnerFolder {
   #passed = 0;
   #isRemoved = false;
 
-  /** @param beside the partition's folder */
   constructor(beside: string, fence: number) {
     openings += 1;
     this.#beside = beside;
@@ -101,7 +98,6 @@ export class OwnerFolder {
     });
   }
 
-  /** Removes a published file, if it exists. */
   takeBack(name: string): Promise<void> {
     return this.#within(async () => {
       const passing = this.passing();
@@ -141,10 +137,7 @@ export class OwnerFolder {
   }
 }
 
-/**
- * Empties the folder and removes it by `rmdir`: after that no rename can end in it, not even one under way on another
- * machine.
- */
+/** Removes by `rmdir`: after that no rename can end in it, not even one under way on another machine. */
 async function removeFolder(path: string): Promise<void> {
   for (let emptyings = 0; emptyings < EMPTYINGS_MAX; emptyings += 1) {
     try {

@@ -9,7 +9,6 @@ import { FileWriter, type FileWriterOptions, SEGMENT_AGE_MAX_MS, SEGMENT_BYTES_M
 
 export interface FileSinkOptions extends FileWriterOptions {
   readonly shared?: boolean;
-  /** CSV: the fields written, in order. */
   readonly columns?: readonly string[];
   /** CSV: texts that a spreadsheet would run as formulas get a leading apostrophe. Default: texts stay as they are. */
   readonly spreadsheetSafe?: boolean;

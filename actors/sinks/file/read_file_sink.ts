@@ -1,5 +1,5 @@
 /** Reads a file sink's folder as a consumer should: published segments, then the committed part of the open file. */
-import { open, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PartitionReference } from "../../../protocols/position.ts";
 import { decodeCommit, type FileFormat, listSegments, partitionFolder, segmentName } from "./file_layout.ts";
@@ -29,18 +29,7 @@ export async function readFileSink(
 }
 
 async function readStart(path: string, length: number): Promise<string> {
-  const handle = await open(path, "r");
-  try {
-    const bytes = Buffer.alloc(length);
-    let done = 0;
-    while (done < length) {
-      const { bytesRead } = await handle.read(bytes, done, length - done, done);
-      if (bytesRead === 0)
-        throw new Error(`Cannot read ${path} as it must hold ${length} bytes: current value is ${done}`);
-      done += bytesRead;
-    }
-    return bytes.toString("utf8");
-  } finally {
-    await handle.close();
-  }
+  const bytes = await readFile(path);
+  if (bytes.length >= length) return bytes.toString("utf8", 0, length);
+  throw new Error(`Cannot read ${path} as it must hold ${length} bytes: current value is ${bytes.length}`);
 }

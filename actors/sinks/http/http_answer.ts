@@ -14,10 +14,7 @@ export const VERDICTS: readonly Verdict[] = ["taken", "retry", "wait", "reject"]
 /** The configuration's verdicts, by status (`409`) or by class (`4xx`). */
 export type AnswerOverrides = Readonly<Record<string, Verdict>>;
 
-/**
- * Statuses that concern the node, the address, the method or the headers: the same for each record (RFC 9110, 6585,
- * 7725).
- */
+/** The same for each record: the node, the address, the method or the headers (RFC 9110, 6585, 7725). */
 const NO_FAULT_OF_A_RECORD: ReadonlySet<number> = new Set([
   ...[401, 402, 403, 407, 511], // this node: its token, its payment, its proxy or its network
   ...[404, 410, 414, 421, 451], // the address: unknown, gone, too long, of another server, or barred by law
@@ -38,9 +35,7 @@ export function verdictOf(status: number, overrides: AnswerOverrides = {}): Verd
   return status >= 500 || WORTH_ANOTHER_TRY.has(status) ? "retry" : "reject";
 }
 
-/**
- * How long to wait before the next try, in ms. Undefined where the answer does not say; at least a second after 429.
- */
+/** The wait before the next try, in ms. Undefined where the answer names none; at least 1 s after 429. */
 export function retryDelay(status: number, retryAfter: string | null, nowMs: number): number | undefined {
   if (retryAfter === null) return status === 429 ? RETRY_AFTER_DEFAULT_MS : undefined;
   return retryAfterMs(retryAfter, nowMs);

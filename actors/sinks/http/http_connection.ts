@@ -13,9 +13,7 @@ export interface AnswerHead {
   readonly status: number;
   readonly retryAfter: string | null;
   readonly location: string | null;
-  /**
-   * Decompressed. Reading it to its end keeps the connection for the next request; destroying it closes the connection.
-   */
+  /** Decompressed. Its end keeps the connection for the next request; destroying it closes the connection. */
   readonly body: Readable;
 }
 
@@ -28,18 +26,16 @@ export function sendPost(url: string, headers: HttpHeaders, body: string, signal
   const sent = Object.fromEntries(new Headers(mergeHeaders(STANDARD_HEADERS, headers)));
   return new Promise((resolve, reject) => {
     const request = send(url, { method: "POST", headers: sent, signal });
-    request.on("response", (response) => resolve(headOf(response)));
+    request.on("response", (response) => {
+      const { statusCode: status = 0, headers } = response;
+      const { location = null, "retry-after": retryAfter = null } = headers;
+      resolve({ status, location, retryAfter, body: decompressed(response, headers["content-encoding"]) });
+    });
     request.on("error", reject);
     request.on("close", () => reject(new Error("the connection closed before an answer")));
     // Given a text as the body, node:http would write the headers as UTF-8 too.
     request.end(new TextEncoder().encode(body));
   });
-}
-
-function headOf(response: IncomingMessage): AnswerHead {
-  const { statusCode = 0, headers } = response;
-  const { location = null, "retry-after": retryAfter = null } = headers;
-  return { status: statusCode, location, retryAfter, body: decompressed(response, headers["content-encoding"]) };
 }
 
 function decompressed(response: IncomingMessage, encoding: string | undefined): Readable {

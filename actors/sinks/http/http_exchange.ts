@@ -10,7 +10,6 @@ import { isRedirect, judgeRedirect, type RedirectOptions } from "./http_redirect
 export interface Answer {
   readonly status: number;
   readonly retryAfter: string | null;
-  /** The start of the body, within the bounds. */
   readonly body: string;
   readonly isBodyWhole: boolean;
 }
@@ -19,7 +18,6 @@ export type Exchange =
   | ({ readonly kind: "answered" } & Answer)
   /** No readable answer came: whether the records were taken is not known. */
   | { readonly kind: "unanswered"; readonly reason: string }
-  /** A redirect that is not followed. */
   | { readonly kind: "misdirected"; readonly reason: string };
 
 export interface PostOptions {

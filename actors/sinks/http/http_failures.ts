@@ -29,9 +29,7 @@ export interface RecordFailure {
 const SCAN_LIMITS = { tokensMax: 1_000_000, depthMax: 64 };
 const REASON_CHARACTERS_MAX = 300;
 
-/**
- * The records of the request that were not taken, in ascending order. A reason where the body does not fit the options.
- */
+/** The records not taken, in ascending order. A reason where the body does not fit the options. */
 export function failuresIn(
   body: string,
   count: number,

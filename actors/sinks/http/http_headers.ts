@@ -5,7 +5,6 @@
 
 export type HttpHeaders = Readonly<Record<string, string>>;
 
-/** Headers that the configuration cannot set, each with its reason. */
 const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   "idempotency-key": "the sink gives each request a key of its own",
   traceparent: "the sink sends the trace of each record",
@@ -22,10 +21,7 @@ const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   upgrade: "the sink speaks HTTP alone",
 };
 
-/**
- * Why the configuration's headers cannot be sent; undefined where they can. Names no value, as a value may be a
- * secret.
- */
+/** Why the headers cannot be sent, if they cannot. Names no value, as a value may be a secret. */
 export function faultOfHeaders(headers: HttpHeaders): string | undefined {
   const seen = new Map<string, string>();
   for (const name of Object.keys(headers)) {

@@ -17,11 +17,7 @@ export type Redirect =
 
 export const isRedirect = (status: number): boolean => status >= 300 && status < 400 && status !== 304;
 
-/**
- * @param from the address that answered
- * @param configured the sink's `url`, whose origin is the endpoint's own
- * @param followed how many redirects this post has followed so far
- */
+/** `from` has answered. `configured` is the sink's `url`, whose origin is the endpoint's own. */
 export function judgeRedirect(
   answer: { readonly status: number; readonly location: string | null },
   from: string,

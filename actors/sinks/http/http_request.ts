@@ -3,7 +3,6 @@
  * S8).
  */
 
-import { InvariantError } from "../../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
 import { finalRejection, INEXPRESSIBLE_CODE } from "../expressible.ts";
 import { jsonText } from "../file/file_format.ts";
@@ -22,7 +21,6 @@ export interface RequestForm {
 
 export type PreparedRequest =
   | { readonly kind: "request"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
-  /** `at` is the index in the request. */
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] };
 
 export function prepareRequest(records: readonly SinkRecord[], form: RequestForm): PreparedRequest {
@@ -57,25 +55,23 @@ function bodyOf(texts: readonly string[], format: HttpFormat): string {
       return texts.map((text) => `${text}\n`).join("");
     case "json":
       return `[${texts.join()}]`;
-    case "object": {
-      const [text, ...others] = texts;
-      if (text !== undefined && others.length === 0) return text;
-      throw new InvariantError(
-        `Cannot post an object as it must be one record: current value is ${texts.length} records`,
-      );
-    }
+    case "object":
+      return texts.join(); // of one record: http_writer.ts sends no more
   }
 }
 
-/** Bounds a reason, in characters: the error of a refused header holds the header's value. */
+/** Bounds a reason, in characters: an answer may be long, and the error of a refused header holds its value. */
 const REASON_CHARACTERS_MAX = 300;
+
+/** The start of a text, without half of a surrogate pair, which no encoder would keep. */
+export const startOf = (text: string): string => text.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
 
 function headerFault(name: string, value: string): string | undefined {
   try {
     new Headers([[name, value]]);
     return undefined;
   } catch (error) {
-    const why = (error as Error).message.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
+    const why = startOf((error as Error).message);
     return `the sink cannot express the record: its ${name} must be a value that a header can hold: ${why}`;
   }
 }

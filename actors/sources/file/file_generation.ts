@@ -1,7 +1,12 @@
-/** One open generation of a followed file, with its stored place. */
-
+/**
+ * One open generation of a followed file: reads its batches up to an end, and keeps the place that is stored. Decides
+ * neither when its last line has ended nor which file comes next; file_source.ts does.
+ */
 import { FileText, type TextOptions } from "../records/file_text.ts";
+import type { FoundRecord } from "../records/record_cutter.ts";
+import type { SourceBatch } from "../source.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
+import type { FileReports } from "./file_reports.ts";
 import type { SourceFile } from "./source_file.ts";
 
 export interface Generation extends Pick<FilePlace, "backTo"> {
@@ -65,3 +70,62 @@ export const seenPlaceOf = ({ place, text }: Generation): FilePlace => ({
   offset: text.nextByte,
   mark: text.seenMark(),
 });
+
+export type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
+
+/** Reads up to the end of the file, or up to `end`. Undefined there, and once `signal` aborts. */
+export async function* readTo(
+  generation: Generation,
+  reports: FileReports,
+  signal: AbortSignal,
+  end?: number,
+): Steps<"written anew" | undefined> {
+  for (;;) {
+    const records = await generation.text.next(end);
+    if (records === undefined || records === "written anew") return records;
+    yield* give(generation, reports, records);
+    if (signal.aborted) return undefined;
+  }
+}
+
+async function* give(generation: Generation, reports: FileReports, records: readonly FoundRecord[]): Steps<void> {
+  const { text, place } = generation;
+  if (place.seen === undefined) yield { items: [], resume: { ...place, ...seenOf(text.head) } }; // F1
+  yield await batchOf(generation, reports, records);
+}
+
+/** F5, F8. */
+export async function* endLine(generation: Generation, reports: FileReports, isOver: boolean): Steps<void> {
+  const { text } = generation;
+  await text.settle();
+  // Settling may have decided how to read the beginning: read it now.
+  for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
+    yield* give(generation, reports, more);
+  }
+  if (!text.isMidRecord || !(isOver || text.canEndHere)) return;
+  generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
+  yield { items: [], resume: { ...generation.place } };
+  yield await finish(generation, reports);
+}
+
+/** Ends the held record, though it has no line break. */
+export async function finish(generation: Generation, reports: FileReports): Promise<SourceBatch> {
+  const { text } = generation;
+  const records = await text.finish();
+  const fault = "the compressed file is cut short or damaged here";
+  const faulty = text.file.damage === undefined ? records : records.map((one) => ({ ...one, fault }));
+  return batchOf(generation, reports, faulty);
+}
+
+async function batchOf(
+  generation: Generation,
+  reports: FileReports,
+  records: readonly FoundRecord[],
+): Promise<SourceBatch> {
+  const { number: term, text } = generation;
+  const read = (await text.reader?.read(records)) ?? [];
+  generation.isRestTold ||= reports.rest(records); // F5
+  const items = read.map(({ item, position }) => ({ item: reports.item(item, term, position), position, term }));
+  generation.place = await placeOf(generation);
+  return { items, resume: { ...generation.place } };
+}

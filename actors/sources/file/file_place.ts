@@ -22,7 +22,6 @@ export interface ReadFile extends MadeFile {
 export interface FilePlace extends ReadFile {
   /** Counts files and truncations. It is the term of the events' sequences (E3). */
   readonly generation: number;
-  /** Offset of the first byte that is not read. */
   readonly offset: number;
   /** How many of the file's first bytes were seen, and a mark of them. Missing while the file was empty. */
   readonly seen?: { readonly bytes: number; readonly mark: string };
@@ -49,7 +48,6 @@ export function beforeOf({ inode, offset, mark, bornMs, before = [] }: FilePlace
   return limited([own, ...before.filter((one) => !isOwn(one))]);
 }
 
-/** The newest files, within the limit. @param all newest first */
 export function limited(all: readonly ReadFile[]): readonly ReadFile[] {
   const isKept = (one: ReadFile, index: number) =>
     all.slice(0, index).filter((newer) => newer.offset > 0 === one.offset > 0).length < FILES_BEFORE_MAX;
@@ -59,10 +57,7 @@ export function limited(all: readonly ReadFile[]): readonly ReadFile[] {
 export const HEAD_BYTES = 1_024;
 export const TAIL_BYTES = 256;
 
-/**
- * A mark of at least this many bytes identifies a file. A shorter one may match another file, such as one with the same
- * CSV header.
- */
+/** A shorter mark may match another file, such as one with the same CSV header. */
 export const STRONG_MARK_BYTES = HEAD_BYTES;
 
 /** A mark of the file's first bytes and of the bytes just before the place. */
@@ -75,10 +70,7 @@ export async function markAt(file: SourceFile, offset: number): Promise<string> 
   return markOf(head, await file.bytes(offset - tailBytes, tailBytes));
 }
 
-/**
- * Whether two looks met the same file; undefined where that is unknown. The file system gives a free inode to another
- * file. The time when each was made tells them apart, also where no byte was read.
- */
+/** Undefined where unknown: a free inode may go to another file. The time when each was made tells them apart. */
 export function isSameFile(one: MadeFile, other: MadeFile): boolean | undefined {
   if (one.inode !== other.inode) return false;
   const [bornMs, otherBornMs] = [one.bornMs ?? 0, other.bornMs ?? 0];
@@ -87,8 +79,7 @@ export function isSameFile(one: MadeFile, other: MadeFile): boolean | undefined 
 
 /** Whether this certainly is the earlier file: it has the inode, and holds all bytes that were read. */
 export async function isKnown(file: SourceFile, read: ReadFile): Promise<boolean> {
-  const { bornMs } = await file.standing();
-  const isMade = isSameFile({ inode: file.inode, bornMs }, read) === true;
+  const isMade = isSameFile(await file.standing(), read) === true;
   const isIt = file.inode === read.inode && (isMade || read.offset >= STRONG_MARK_BYTES);
   return isIt && !file.isCompressed && (await holds(file, read));
 }
@@ -103,13 +94,11 @@ export async function holds(
 }
 
 const NOTHING = new Uint8Array(0);
-/** The mark of a file of which no byte was read. */
 export const EMPTY_MARK = markOf(NOTHING, NOTHING);
 
-/** The stored description of a file's first bytes. */
 export const seenOf = (head: Uint8Array): Pick<FilePlace, "seen"> =>
   head.length === 0 ? {} : { seen: { bytes: head.length, mark: markOf(head, NOTHING) } };
 
 /** Whether this file holds the bytes that were read, and no more. */
 export const isSame = async (file: SourceFile, read: ReadFile): Promise<boolean> =>
-  (await file.bytes(read.offset, 1)).length === 0 && (await holds(file, read));
+  !(await file.hasBytesAt(read.offset)) && (await holds(file, read));

@@ -51,7 +51,6 @@ export class FileReports {
     this.log("info", message, { inodes: files.map(({ inode }) => inode) });
   }
 
-  /** Reports late bytes, once for each file. */
   late({ inode }: SourceFile, { offset }: ReadFile, generation: number): void {
     if (this.#lateInodes.has(inode)) return;
     this.#lateInodes = new Set([inode, ...this.#lateInodes].slice(0, FILES_BEFORE_MAX));
@@ -99,10 +98,7 @@ export class FileReports {
     return { ...item, reason: `${this.#options.path}, byte ${offset}: ${item.reason}` };
   }
 
-  /**
-   * Reports bytes that cannot be found. `lostBytes` counts bytes that were seen, not those written after the last
-   * look.
-   */
+  /** Reports bytes that cannot be found. `lostBytes` counts those that the last look saw. */
   async loss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
     const { sizeBytes, offset, generation, modifiedMs } = over;
     const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);

@@ -18,7 +18,7 @@ import {
   STRONG_MARK_BYTES,
 } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
-import { isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
+import { COMPRESSED, isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** S1, S2. The caller closes the file. */
@@ -54,9 +54,7 @@ async function copyAmong(
   return firstThat([...plainFirst, { path }], signal, isCopy);
 }
 
-/**
- * Files beside the path, with similar names, that cannot be read. The rest of a missing file may lie in one of them.
- */
+/** Files beside the path with similar names that cannot be read. A missing file's rest may lie in one. */
 export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
   const unreadable: string[] = [];
   for (const { path: beside } of (await siblingsOf(path)).filter(({ isNear }) => isNear).slice(-UNREADABLE_LOOKS_MAX)) {
@@ -80,10 +78,7 @@ export interface LaterSearch {
   readonly foundMs: number | undefined;
   /** Whether the file, or the file that it is a copy of, is looked at for late bytes. */
   isLate(file: SourceFile): Promise<boolean>;
-  /**
-   * Called for each rotated file that was skipped and may still be written to: empty ones, and those looked at. Oldest
-   * first.
-   */
+  /** Called for each skipped file that may still be written to, empty or looked at. Oldest first. */
   onEmpty(file: MadeFile): void;
 }
 
@@ -124,7 +119,7 @@ export const findLater = (
       const { inode } = file;
       const { bornMs } = await file.standing();
       const isKnown = before.some((read) => isSameFile({ inode, bornMs }, read) !== false);
-      const isEmpty = (isForCopy || isKnown) && (await file.bytes(0, 1)).length === 0;
+      const isEmpty = (isForCopy || isKnown) && !(await file.hasBytesAt(0));
       if (isEmpty || (await isLate(file))) {
         onEmpty({ inode, bornMs });
         return true;
@@ -134,22 +129,13 @@ export const findLater = (
     return firstThat(later, signal, async (file) => !(await isRead(file)));
   });
 
-/**
- * The file system gives a free inode to a new file. If no byte of the file was seen, the time when it was made tells
- * them apart.
- */
-async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
-  if (file.inode !== inode) return false;
-  const { bornMs: own } = await file.standing();
-  return seen !== undefined || bornMs === 0 || own === 0 || own === bornMs;
-}
+/** A free inode may go to a new file. If no byte was seen, the time when it was made tells them apart. */
+const isOwn = async (file: SourceFile, place: FilePlace): Promise<boolean> =>
+  file.inode === place.inode && (place.seen !== undefined || isSameFile(await file.standing(), place) !== false);
 
-const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
+const isCompressed = ({ path }: Sibling): boolean => COMPRESSED.test(path);
 
-/**
- * Whether one file was made after the other: by names, as late bytes and compression give older files newer times; else
- * by times.
- */
+/** By names, as late bytes and compression give older files newer times; else by times. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 
@@ -176,25 +162,24 @@ async function overMoves(search: () => Promise<SourceFile | Moved | undefined>):
   return undefined;
 }
 
-/** Skips files that cannot be read. The next opening of the path reports the path's own trouble. */
-async function firstThat(
+/**
+ * The first wanted file, which the caller closes. Skips files that cannot be read: the next opening of the path reports
+ * the path's own trouble. `moved` is answered for candidates with an inode alone.
+ */
+export async function firstThat(
   candidates: readonly (Pick<Sibling, "path"> & Partial<Pick<Sibling, "inode">>)[],
   signal: AbortSignal,
   isWanted: (file: SourceFile) => Promise<boolean>,
 ): Promise<SourceFile | Moved | undefined> {
   for (const { path, inode } of candidates) {
-    let file: SourceFile | undefined;
-    let isFound = false;
     try {
-      file = await SourceFile.open(path, signal);
-      if (inode !== undefined && file.inode !== inode) return "moved";
-      isFound = await isWanted(file);
-      if (isFound) return file;
+      const file = await SourceFile.open(path, signal);
+      const isMoved = inode !== undefined && file.inode !== inode;
+      if (await file.isKept(isMoved ? Promise.resolve(false) : isWanted(file))) return file;
+      if (isMoved) return "moved";
     } catch (error) {
       if (!(error instanceof FileTroubleError)) throw error;
       if (inode !== undefined && error.errno === "ENOENT") return "moved";
-    } finally {
-      if (!isFound) await file?.close();
     }
   }
   return undefined;

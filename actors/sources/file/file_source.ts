@@ -22,43 +22,18 @@
 
 import { pause } from "../../../protocols/clock.ts";
 import { lastLineOf } from "../records/file_text.ts";
-import type { FoundRecord } from "../records/record_cutter.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "../source.ts";
-import { type Begin, type Generation, openGeneration, placeOf, seenPlaceOf } from "./file_generation.ts";
-import {
-  FILE_OPTIONS,
-  type FileSourceOptions,
-  fileOptionWarnings,
-  lastLineAfterMsOf,
-  textOptionsOf,
-} from "./file_options.ts";
-import {
-  beforeOf,
-  EMPTY_MARK,
-  FILES_BEFORE_MAX,
-  type FilePlace,
-  holds,
-  isKnown,
-  isSameFile,
-  limited,
-  type MadeFile,
-  type ReadFile,
-  STRONG_MARK_BYTES,
-  seenOf,
-} from "./file_place.ts";
+import { type Begin, finish, type Generation, openGeneration, type Steps, seenPlaceOf } from "./file_generation.ts";
+import { FILE_OPTIONS, type FileSourceOptions, fileOptionWarnings, textOptionsOf } from "./file_options.ts";
+import { beforeOf, type FilePlace, holds, isKnown, STRONG_MARK_BYTES } from "./file_place.ts";
 import { FileReports } from "./file_reports.ts";
-import { findCopy, findLater, findPlace } from "./file_search.ts";
-import { FileTroubleError, ifThere } from "./file_trouble.ts";
-import { LateFiles } from "./late_files.ts";
-import { findReplacement, isReplaced } from "./replaced_file.ts";
-import { SourceFile, standingOf } from "./source_file.ts";
+import { FileSuccession } from "./file_succession.ts";
+import { FileTroubleError } from "./file_trouble.ts";
+import { type Ending, follow } from "./follow_generation.ts";
+import { type GrownFile, LateFiles } from "./late_files.ts";
+import type { SourceFile } from "./source_file.ts";
 
 export type { FileSourceOptions } from "./file_options.ts";
-
-/** How often a file is looked for before it counts as gone, as it may be renamed during a look. */
-const LOOKS = 3;
-/** The longest wait for the rest of a rotated file's last line, in ms. The next file waits meanwhile. */
-const ROTATED_LINE_AFTER_MS = 1_000;
 
 export const fileSource: SourceDefinition<FileSourceOptions> = {
   type: "file",
@@ -70,43 +45,32 @@ export const fileSource: SourceDefinition<FileSourceOptions> = {
   },
 };
 
-/**
- * `overtaken`: the file was filled, copied and emptied between two looks. `replaced`: another file in its place begins
- * with all the bytes read. `late`: an earlier file has grown.
- */
-type Ending = "written anew" | "rotated" | "overtaken" | "replaced" | "late";
-type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
-
 class FileReader implements SourceReader {
   readonly #options: FileSourceOptions;
-  readonly #everyMs: number;
   readonly #reports: FileReports;
   readonly #late: LateFiles;
-  #place: FilePlace | undefined;
-  /** The place where this life began. */
-  readonly #resumed: FilePlace | undefined;
+  readonly #succession: FileSuccession;
+  /** The place where reading begins, unless a generation was begun since. */
+  #begin: FilePlace | undefined;
+  #current: Generation | undefined;
   #open: SourceFile | undefined;
   #found: SourceFile | undefined;
-  /** Empty rotated files that the last search for the next file skipped. */
-  #empty: readonly MadeFile[] = [];
-  #grown: Awaited<ReturnType<LateFiles["grown"]>>;
   /** The generation that waits while late bytes of an earlier file are read. */
   #waiting: Generation | undefined;
 
   constructor(options: FileSourceOptions, context: SourceContext, resume: FilePlace | undefined) {
     this.#options = options;
-    this.#everyMs = options.everyMs ?? FILE_OPTIONS.properties.everyMs.default;
     this.#reports = new FileReports(options, context);
     this.#late = new LateFiles((...about) => this.#reports.lateEnd(...about));
-    this.#place = resume;
-    this.#resumed = resume;
+    this.#succession = new FileSuccession(options, this.#reports, this.#late, resume);
+    this.#begin = resume;
   }
 
   async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
     let isBegun = false;
     while (!signal.aborted) {
       try {
-        if (!isBegun && this.#place !== undefined) await this.#findLate(this.#place, signal);
+        if (!isBegun && this.#begin !== undefined) await this.#findLate(this.#begin, signal);
         isBegun = true;
         yield* this.#readOn(signal);
       } catch (error) {
@@ -116,7 +80,7 @@ class FileReader implements SourceReader {
       } finally {
         await this.#release();
       }
-      await pause(this.#everyMs, signal);
+      await pause(this.#succession.everyMs, signal);
     }
   }
 
@@ -144,150 +108,23 @@ class FileReader implements SourceReader {
     let generation = await this.#first(signal);
     while (generation !== undefined && !signal.aborted) {
       this.#reports.trouble(undefined);
-      this.#place = generation.place;
+      this.#current = generation;
       yield { items: [], resume: { ...generation.place } }; // F1
-      const ending = yield* this.#follow(generation, signal);
+      const ending = yield* follow(generation, this.#options, this.#reports, this.#late, this.#succession, signal);
       generation = ending === undefined ? undefined : yield* this.#after(generation, ending, signal);
     }
   }
 
-  /** Reads one generation until it is over, and answers how it ended. Undefined once `signal` aborts. */
-  async *#follow(generation: Generation, signal: AbortSignal): Steps<Ending | undefined> {
-    const { lineEndsAt } = generation.place;
-    if (lineEndsAt !== undefined) {
-      if ((yield* this.#readTo(generation, signal, lineEndsAt)) === "written anew") return "written anew";
-      if (signal.aborted) return undefined;
-      yield* this.#finish(generation); // F8: where it was ended before
-    }
-    const isLate = generation.backTo !== undefined;
-    const lastLineAfterMs = lastLineAfterMsOf(this.#options);
-    let isRotated = isLate;
-    let { isDue } = generation;
-    let quietMs = 0;
-    let seenBytes = generation.text.nextByte;
-    while (!signal.aborted) {
-      if (!isLate && (await this.#isOvertaken(generation, signal))) return "overtaken";
-      // Late bytes come before those of a next file: a program that has opened the next one no longer writes to an older one.
-      if (!isRotated && !isDue) this.#grown = await this.#late.grown(this.#everyMs);
-      if (!isRotated && !isDue && this.#grown !== undefined) return "late";
-      isDue = false;
-      if ((yield* this.#readTo(generation, signal)) === "written anew") return "written anew";
-      if (signal.aborted) return undefined;
-      if (isRotated && !isLate && (await this.#isReplaced(generation, signal))) return "replaced";
-      quietMs = generation.text.nextByte === seenBytes ? quietMs : 0;
-      seenBytes = generation.text.nextByte;
-      const { file, isMidRecord } = generation.text;
-      // F5: a program may still write to a rotated file that it has not closed, so the last line may be half a line.
-      const isOver = isRotated && (!isMidRecord || file.isCompressed);
-      const afterMs = isRotated ? Math.min(lastLineAfterMs, ROTATED_LINE_AFTER_MS) : lastLineAfterMs;
-      if (isOver || quietMs >= afterMs) {
-        this.#reports.damage(file);
-        yield* this.#endLine(generation, isRotated);
-        if (isRotated) return "rotated";
-        quietMs = 0;
-      }
-      const wasRotated = isRotated;
-      isRotated ||= await this.#isRotated(generation);
-      if (isRotated !== wasRotated) quietMs = -this.#everyMs; // the wait begins at the rename
-      await pause(this.#everyMs, signal);
-      quietMs += this.#everyMs;
-    }
-    return undefined;
-  }
-
-  /**
-   * Whether an empty file was filled, copied and emptied since: only its copy can tell, as none of its bytes were seen.
-   */
-  async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
-    const { text, place } = generation;
-    if (text.file.path !== this.#options.path) return false; // programs do not empty a rotated file
-    if (text.head.length > 0 || place.seen !== undefined || place.offset > 0) return false;
-    const { modifiedNs } = await text.file.standing();
-    if (modifiedNs === generation.lookedAtNs || Number(modifiedNs / 1_000_000n) === place.modifiedMs) return false;
-    generation.lookedAtNs = modifiedNs;
-    this.#found = await this.#later(place, false, signal);
-    return this.#found !== undefined;
-  }
-
-  async *#readTo(generation: Generation, signal: AbortSignal, end?: number): Steps<"written anew" | undefined> {
-    for (;;) {
-      const records = await generation.text.next(end);
-      if (records === undefined || records === "written anew") return records;
-      yield* this.#give(generation, records);
-      if (signal.aborted) return undefined;
-    }
-  }
-
-  async *#give(generation: Generation, records: readonly FoundRecord[]): Steps<void> {
-    const { text, place } = generation;
-    if (place.seen === undefined) yield { items: [], resume: { ...place, ...seenOf(text.head) } }; // F1
-    yield await this.#batch(generation, records);
-  }
-
-  /** F5, F8. */
-  async *#endLine(generation: Generation, isOver: boolean): Steps<void> {
-    const { text } = generation;
-    await text.settle();
-    // Settling may have decided how to read the beginning: read it now.
-    for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
-      yield* this.#give(generation, more);
-    }
-    if (!text.isMidRecord || !(isOver || text.canEndHere)) return;
-    generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
-    this.#place = generation.place;
-    yield { items: [], resume: { ...generation.place } };
-    yield* this.#finish(generation);
-  }
-
-  async *#finish(generation: Generation): Steps<void> {
-    const { file } = generation.text;
-    const records = await generation.text.finish();
-    const fault = "the compressed file is cut short or damaged here";
-    yield await this.#batch(
-      generation,
-      file.damage === undefined ? records : records.map((one) => ({ ...one, fault })),
-    );
-  }
-
-  async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
-    const { number, text } = generation;
-    const read = (await text.reader?.read(records)) ?? [];
-    generation.isRestTold ||= this.#reports.rest(records); // F5
-    const items = read.map(({ item, position }) => ({
-      item: this.#reports.item(item, number, position),
-      position,
-      term: number,
-    }));
-    generation.place = await placeOf(generation);
-    this.#place = generation.place;
-    return { items, resume: { ...generation.place } };
-  }
-
-  /** Whether another file lies at the path. Trouble with the path is reported, and the open file may still grow. */
-  async #isRotated({ text }: Generation): Promise<boolean> {
-    try {
-      const found = await ifThere(standingOf(this.#options.path));
-      this.#reports.trouble(undefined);
-      return found !== undefined && found.inode !== text.file.inode;
-    } catch (error) {
-      if (!(error instanceof FileTroubleError)) throw error;
-      this.#reports.trouble(error);
-      return false;
-    }
-  }
-
-  // Which file comes next -------------------------------------------------------------------------------------------
-
   async #first(signal: AbortSignal): Promise<Generation | undefined> {
-    const place = this.#place;
+    const place = this.#current?.place ?? this.#begin;
     if (place === undefined) {
-      const file = await this.#openPath(signal);
+      const file = await this.#succession.openPath(signal);
       if (file === undefined) return undefined;
       const options = this.#textOptions();
       const offset = this.#options.from === "end" ? await lastLineOf(file, options) : 0;
       return this.#generation(file, { number: 1, offset, before: [] });
     }
-    const same = this.#late.take(place.inode) ?? (await this.#findAgain(place, signal));
+    const same = this.#late.take(place.inode) ?? (await this.#succession.findAgain(place, signal));
     if (signal.aborted) {
       await same?.close();
       return undefined;
@@ -296,59 +133,48 @@ class FileReader implements SourceReader {
     if (place.offset === 0 && place.seen === undefined && backTo === undefined) {
       // No record of the generation was given out: bytes copied from the file before it was emptied come first.
       this.#found = same; // closed with the source if `signal` aborts the search
-      const unread = (await this.#later(place, false, signal)) ?? same;
+      const unread = (await this.#succession.later(place, false, signal)) ?? same;
       this.#found = unread;
       if (unread !== same) await same?.close();
       if (unread !== undefined) {
-        const begin = { number, before: await this.#withEmpty(before, signal), sinceMs: place.modifiedMs };
-        return this.#generation(unread, { ...begin, isDue: true });
+        const known = await this.#succession.withEmpty(before, signal);
+        return this.#generation(unread, { number, before: known, sinceMs: place.modifiedMs, isDue: true });
       }
     }
     // Records that are not stored yet are read again, under the same number, before any late bytes.
     if (same !== undefined) return this.#generation(same, { ...place, number, before, isDue: true });
     await this.#reports.loss(place, true, signal);
-    if (backTo !== undefined) {
-      this.#place = { ...backTo, generation: number + 1, before };
-      return this.#first(signal);
-    }
-    return this.#following(place, await this.#next(place, false, signal), signal);
+    if (backTo !== undefined) return this.#goTo({ ...backTo, generation: number + 1, before }, signal);
+    return this.#following(place, await this.#succession.next(place, false, signal), signal);
   }
 
-  /** Looks several times, as a rename during a look may hide the file. */
-  async #findAgain(place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
-    const found = await this.#overLooks(() => findPlace(this.#options.path, place, signal), signal);
-    // This is the file that reading goes back to later. It only begins like the one that is looked for.
-    if (found === undefined || found.inode !== place.backTo?.inode) return found;
-    await found.close();
-    return undefined;
+  #goTo(place: FilePlace, signal: AbortSignal): Promise<Generation | undefined> {
+    this.#current = undefined;
+    this.#begin = place;
+    return this.#first(signal);
   }
 
   async *#after(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
     const { text, number, before, place } = over;
-    const found = this.#found;
-    this.#found = undefined;
-    if (ending === "late") return this.#readLate(over);
-    if (ending === "overtaken" && found !== undefined) {
+    if (ending.kind === "late") return this.#readLate(over, ending.late);
+    if (ending.kind === "overtaken") {
       await this.#release();
-      return this.#generation(found, { number, before });
+      return this.#generation(ending.file, { number, before });
     }
-    if (over.backTo !== undefined) return yield* this.#goBack(over, ending, signal);
-    const copy =
-      ending === "replaced" ? found : ending === "written anew" ? await this.#copyOf(over, signal) : undefined;
+    if (over.backTo !== undefined) return yield* this.#goBack(over, ending.kind, signal);
+    const wasRotated = ending.kind === "rotated";
+    const copy = ending.kind === "written anew" ? await this.#succession.copyOf(over, signal) : ending.file;
     if (copy !== undefined) {
       this.#reports.log("info", "reading goes on in a copy of the file", { copy: copy.path, offset: place.offset });
-      await this.#leave(over, ending);
+      await this.#leave(over, ending.kind);
       return this.#generation(copy, { ...place, number, before });
     }
-    if (ending === "written anew") {
-      if (text.isMidRecord) yield* this.#finish(over); // the file no longer has the record: only this process holds it
-      await this.#reports.loss(over.place, false, signal);
-    }
+    if (ending.kind === "written anew") yield* this.#loseRest(over, signal);
     // Closed only now: a free inode could go to another file, which would look like this one.
-    const next = await this.#next(over.place, ending === "rotated", signal);
+    const next = await this.#succession.next(over.place, wasRotated, signal);
     try {
-      if (next !== undefined && ending === "rotated") await this.#reports.readAgain(text, next);
-      await this.#leave(over, ending);
+      if (next !== undefined && wasRotated) await this.#reports.readAgain(text, next);
+      await this.#leave(over, ending.kind);
     } catch (error) {
       await next?.close();
       throw error;
@@ -356,8 +182,14 @@ class FileReader implements SourceReader {
     return this.#following(over.place, next, signal);
   }
 
+  /** The file no longer has the bytes that follow. Of a held record, this process alone holds the beginning. */
+  async *#loseRest(over: Generation, signal: AbortSignal): Steps<void> {
+    if (over.text.isMidRecord) yield await finish(over, this.#reports);
+    await this.#reports.loss(over.place, false, signal);
+  }
+
   /** Leaves a finished file. A program may still write to it for a long time, so it is looked at for late bytes. */
-  async #leave(over: Generation, ending: Ending): Promise<void> {
+  async #leave(over: Generation, ending: Ending["kind"]): Promise<void> {
     const { file } = over.text;
     const mayGrow = ending !== "written anew" && !file.isCompressed;
     if (mayGrow && this.#open === file) this.#open = undefined;
@@ -375,7 +207,7 @@ class FileReader implements SourceReader {
     if (next === undefined) return undefined;
     const number = over.generation + 1;
     this.#found = next;
-    const before = await this.#withEmpty(beforeOf(over), signal);
+    const before = await this.#succession.withEmpty(beforeOf(over), signal);
     const read = before.find(({ inode }) => inode === next.inode);
     const again = this.#late.take(next.inode);
     await again?.close();
@@ -393,9 +225,7 @@ class FileReader implements SourceReader {
   }
 
   /** The generation that reads an earlier file on, from the place where it was left. */
-  async #readLate(waiting: Generation): Promise<Generation> {
-    const late = this.#grown;
-    if (late === undefined) return waiting;
+  async #readLate(waiting: Generation, late: GrownFile): Promise<Generation> {
     const { generation, before = [], backTo: _, ...backTo } = waiting.place;
     const others = before.filter(({ inode, offset }) => inode !== late.read.inode || offset !== late.read.offset);
     const begin = { ...late.read, number: generation + 1, before: others, backTo };
@@ -407,12 +237,9 @@ class FileReader implements SourceReader {
   }
 
   /** Goes back from an earlier file to the followed one, as another generation. */
-  async *#goBack(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
+  async *#goBack(over: Generation, ending: Ending["kind"], signal: AbortSignal): Steps<Generation | undefined> {
     const { text, backTo } = over;
-    if (ending === "written anew") {
-      if (text.isMidRecord) yield* this.#finish(over);
-      await this.#reports.loss(over.place, false, signal);
-    }
+    if (ending === "written anew") yield* this.#loseRest(over, signal);
     const waiting = this.#waiting;
     this.#waiting = undefined;
     if (this.#open === text.file) this.#open = undefined;
@@ -422,93 +249,7 @@ class FileReader implements SourceReader {
       return { ...waiting, number: generation, before, isDue: true, place: { ...waiting.place, generation, before } };
     }
     if (backTo === undefined) return undefined;
-    this.#place = { ...backTo, generation, before };
-    return this.#first(signal);
-  }
-
-  /** The file after a finished one. Looks again once the path is open, as the path may have been rotated meanwhile. */
-  async #next(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
-    const later = await this.#later(over, isIntact, signal);
-    if (later !== undefined) return later;
-    this.#found = await this.#openPath(signal);
-    if (this.#found === undefined) return undefined;
-    const overtaking = await this.#later(over, isIntact, signal);
-    const found = this.#found;
-    this.#found = undefined;
-    if (overtaking === undefined) return found;
-    await found.close();
-    return overtaking;
-  }
-
-  #later(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
-    this.#empty = [];
-    const isLate = (file: SourceFile) => this.#late.covers(file);
-    const onEmpty = (file: MadeFile) => {
-      this.#empty = [...this.#empty.filter((one) => isSameFile(one, file) === false), file];
-    };
-    const foundMs = this.#resumed?.inode === over.inode ? this.#resumed.modifiedMs : undefined;
-    return findLater(this.#options.path, over, { isIntact, foundMs, isLate, onEmpty }, signal);
-  }
-
-  /** Looks at skipped empty rotated files for late bytes, as if they had been read. */
-  async #withEmpty(before: readonly ReadFile[], signal: AbortSignal): Promise<readonly ReadFile[]> {
-    const fresh = this.#empty
-      .slice(-FILES_BEFORE_MAX)
-      .map((one): ReadFile => ({ ...one, offset: 0, mark: EMPTY_MARK }));
-    const unknown: ReadFile[] = [];
-    for (const one of fresh) {
-      const isBefore = before.some((read) => read.offset === 0 && isSameFile(one, read) !== false);
-      if (!isBefore && !(await this.#late.keeps(one.inode))) unknown.unshift(one);
-    }
-    await this.#late.find(this.#options.path, unknown, signal);
-    return limited([...unknown, ...before]);
-  }
-
-  /** F3. A copy of the old bytes, to read on in after the file was written anew. */
-  async #copyOf(over: Generation, signal: AbortSignal): Promise<SourceFile | undefined> {
-    const seen = seenPlaceOf(over);
-    const { path } = this.#options;
-    const copy = await this.#overLooks(() => findCopy(path, seen, signal), signal); // rotation may be renaming or compressing it
-    if (copy === undefined) return undefined;
-    this.#found = copy; // closed with the source if `signal` aborts the reading
-    // A copy without unread bytes is not needed, unless it lies at the followed path.
-    const isMore = copy.path === path || over.text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
-    this.#found = undefined;
-    if (isMore) return copy;
-    await copy.close();
-    return undefined;
-  }
-
-  /** F7. Looks several times, as the editor may still be writing the new file. */
-  async #isReplaced(over: Generation, signal: AbortSignal): Promise<boolean> {
-    const { path } = this.#options;
-    const { file, nextByte } = over.text;
-    if (!(await isReplaced(path, file, nextByte))) return false;
-    const { isUnlinked } = await file.standing();
-    const seen = seenPlaceOf(over);
-    this.#found = await this.#overLooks(() => findReplacement(path, seen, isUnlinked, signal), signal);
-    return this.#found !== undefined;
-  }
-
-  async #overLooks(look: () => Promise<SourceFile | undefined>, signal: AbortSignal): Promise<SourceFile | undefined> {
-    for (let count = 1; ; count += 1) {
-      const found = await look();
-      if (found !== undefined || count === LOOKS || signal.aborted) return found;
-      await pause(this.#everyMs, signal);
-    }
-  }
-
-  async #openPath(signal: AbortSignal): Promise<SourceFile | undefined> {
-    while (!signal.aborted) {
-      try {
-        return await SourceFile.open(this.#options.path, signal);
-      } catch (error) {
-        if (!(error instanceof FileTroubleError)) throw error;
-        this.#reports.trouble(error);
-        await pause(this.#everyMs, signal);
-      }
-    }
-    return undefined;
+    return this.#goTo({ ...backTo, generation, before }, signal);
   }
 
   /** Undefined if the file was emptied after it was found. The caller looks for it again. */

@@ -8,7 +8,6 @@ import { foreignReason } from "../records/foreign_format.ts";
 
 /** A path cannot be read now. A later try may succeed, as a person may mend the path. */
 export class FileTroubleError extends UnavailableError {
-  /** The system's name of the error, such as EACCES. */
   readonly errno: string;
 
   constructor(errno: string, message: string, options?: ErrorOptions) {
@@ -28,7 +27,6 @@ export async function overFile<Value>(path: string, work: Promise<Value>): Promi
   }
 }
 
-/** The work's value; undefined if the file does not exist. */
 export async function ifThere<Value>(work: Promise<Value>): Promise<Value | undefined> {
   try {
     return await work;

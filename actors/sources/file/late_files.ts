@@ -12,9 +12,10 @@
  *       bytes, as these come from the file itself.
  */
 import { FILES_BEFORE_MAX, holds, isKnown, isSameFile, type ReadFile } from "./file_place.ts";
+import { firstThat } from "./file_search.ts";
 import { FileTroubleError } from "./file_trouble.ts";
-import { type Sibling, siblingsOf } from "./rotated_files.ts";
-import { SourceFile } from "./source_file.ts";
+import { siblingsOf } from "./rotated_files.ts";
+import type { SourceFile } from "./source_file.ts";
 
 /** W3. */
 export const NAMELESS_QUIET_MAX_MS = 300_000;
@@ -26,13 +27,16 @@ const COMPARED_BYTES = 65_536;
 /** Most files looked at: those that were read, and as many empty ones. */
 const KEPT_MAX = 2 * FILES_BEFORE_MAX;
 
-interface LateFile {
+/** A file with late bytes, and the place up to which it was read before. */
+export interface GrownFile {
   readonly file: SourceFile;
   readonly read: ReadFile;
+}
+
+interface LateFile extends GrownFile {
   /** The size at the last look. Bytes up to it make no whole record, and are not reported again. */
   lookedBytes: number;
   quietMs: number;
-  /** Whether the file was written to after it was left. */
   wasLate: boolean;
 }
 
@@ -40,7 +44,6 @@ interface LateFile {
 type OnEnd = (file: SourceFile, reason: string, wasLate: boolean) => void;
 
 export class LateFiles {
-  /** Newest first. */
   #kept: readonly LateFile[] = [];
   readonly #onEnd: OnEnd;
 
@@ -58,30 +61,24 @@ export class LateFiles {
       const moved: ReadFile[] = [];
       for (const read of wanted) {
         const found = siblings.find((one) => one.inode === read.inode);
-        const outcome = found === undefined ? "another" : await this.#findOne(found, read, signal);
-        if (outcome === "moved") moved.push(read);
-        if (outcome === "another") missing.push(read);
+        const file = found && (await firstThat([found], signal, (one) => isKnown(one, read)));
+        if (file === "moved") moved.push(read);
+        else if (file === undefined) missing.push(read);
+        else await this.keep(file, read);
       }
       wanted = moved;
     }
     return [...missing, ...wanted];
   }
 
-  /**
-   * Looks at a file from now on, which was read up to the given place. Closes the file when it is looked at no more.
-   */
+  /** Looks at a file, read up to this place, from now on. Closes it when it is looked at no more. */
   async keep(file: SourceFile, { inode, offset, mark, bornMs = 0 }: ReadFile): Promise<void> {
     if (file.isCompressed) return file.close(); // no program writes on to it
     const read = { inode, offset, mark, bornMs };
     const known = this.#kept.find((one) => one.file.inode === file.inode);
     if (known !== undefined && known.file !== file) await known.file.close();
-    const kept = {
-      file,
-      read,
-      lookedBytes: Math.max(offset, known?.lookedBytes ?? 0),
-      quietMs: 0,
-      wasLate: known !== undefined,
-    };
+    const lookedBytes = Math.max(offset, known?.lookedBytes ?? 0);
+    const kept = { file, read, lookedBytes, quietMs: 0, wasLate: known !== undefined };
     const all = [kept, ...this.#kept.filter((one) => one !== known)];
     this.#kept = all.slice(0, KEPT_MAX);
     for (const one of all.slice(KEPT_MAX)) await this.#end(one, `${KEPT_MAX} others were rotated since`);
@@ -108,7 +105,7 @@ export class LateFiles {
   }
 
   /** The oldest file with unread bytes. It is still looked at, and is not answered again for the same bytes. */
-  async grown(sinceMs: number): Promise<Pick<LateFile, "file" | "read"> | undefined> {
+  async grown(sinceMs: number): Promise<GrownFile | undefined> {
     for (const late of this.#kept.toReversed()) {
       const look = await lookAt(late, sinceMs).catch((error: unknown): Look => {
         if (error instanceof FileTroubleError) return { over: error.message };
@@ -131,23 +128,6 @@ export class LateFiles {
   async #end({ file, wasLate }: LateFile, reason: string): Promise<void> {
     this.#onEnd(file, reason, wasLate);
     await file.close();
-  }
-
-  /** `moved`: the file was renamed after its folder was listed. */
-  async #findOne({ path, inode }: Sibling, read: ReadFile, signal: AbortSignal): Promise<"kept" | "moved" | "another"> {
-    let file: SourceFile | undefined;
-    try {
-      file = await SourceFile.open(path, signal);
-      const isFound = file.inode === inode;
-      const isIt = isFound && (await isKnown(file, read));
-      if (isIt) await this.keep(file, read);
-      else await file.close();
-      return isIt ? "kept" : isFound ? "another" : "moved";
-    } catch (error) {
-      await file?.close();
-      if (!(error instanceof FileTroubleError)) throw error;
-      return error.errno === "ENOENT" ? "moved" : "another";
-    }
   }
 }
 

@@ -4,18 +4,14 @@
  */
 import { basename } from "node:path";
 import { type FilePlace, holds, STRONG_MARK_BYTES } from "./file_place.ts";
-import { findCopy } from "./file_search.ts";
-import { FileTroubleError } from "./file_trouble.ts";
+import { findCopy, firstThat } from "./file_search.ts";
 import { siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** The endings that backups add to a file's name: `app.log~`, `app.log.~1~`, `app.log.bak`. */
 const BACKUP = /^(~|\.~\d+~|\.(bak|backup|orig|save))$/i;
 
-/**
- * Whether another file replaced `file`. A name that is neither a backup's nor rotation's counts only if many bytes were
- * read.
- */
+/** A name that is neither a backup's nor rotation's counts only if many bytes were read. */
 export async function isReplaced(path: string, file: SourceFile, readBytes: number): Promise<boolean> {
   if (readBytes === 0) return false; // every file begins with no bytes
   if ((await file.standing()).isUnlinked) return true;
@@ -27,43 +23,22 @@ export async function isReplaced(path: string, file: SourceFile, readBytes: numb
 export const isBackupName = (name: string, base: string): boolean =>
   name.startsWith(base) && BACKUP.test(name.slice(base.length));
 
-/**
- * The file to read on in: the one at the path, if it begins with all the bytes read. Otherwise, if the file that was
- * read has no name any more, a copy that holds more. The caller closes the file.
- */
+/** The file at the path, if it begins with all the bytes read; else, of a file without a name, a longer copy. */
 export async function findReplacement(
   path: string,
   seen: FilePlace,
   isUnlinked: boolean,
   signal: AbortSignal,
 ): Promise<SourceFile | undefined> {
-  const current = await currentOf(path, seen, signal);
-  if (current !== undefined) return current;
+  const current = await firstThat(
+    [{ path }],
+    signal,
+    async (file) => file.inode !== seen.inode && (await holds(file, seen)),
+  );
+  if (current instanceof SourceFile) return current;
   const copy = isUnlinked ? await findCopy(path, seen, signal) : undefined;
-  if (copy === undefined) return undefined;
-  let isMore = false;
-  try {
-    isMore = (await copy.bytes(seen.offset, 1)).length > 0;
-  } finally {
-    if (!isMore) await copy.close();
-  }
-  return isMore ? copy : undefined;
-}
-
-/** Undefined if the path cannot be read. Its next reader reports that. */
-async function currentOf(path: string, seen: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
-  let file: SourceFile | undefined;
-  let isWanted = false;
-  try {
-    file = await SourceFile.open(path, signal);
-    isWanted = file.inode !== seen.inode && (await holds(file, seen));
-    return isWanted ? file : undefined;
-  } catch (error) {
-    if (!(error instanceof FileTroubleError)) throw error;
-    return undefined;
-  } finally {
-    if (!isWanted) await file?.close();
-  }
+  const isMore = await copy?.isKept(copy.hasBytesAt(seen.offset));
+  return isMore === true ? copy : undefined;
 }
 
 /** The least number of equal first bytes that is reported. Fewer may be a common CSV header. */

@@ -18,10 +18,7 @@ const SIBLINGS_MAX = 10_000;
 /** Most listings. A dangling link looks like a file that was just renamed, and would be looked for without end. */
 const LOOKS = 3;
 
-/**
- * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is left
- * out under every name. Looks again if a file was renamed between the listing of its folder and the look at the file.
- */
+/** Regular files beside `path`, and beside its link's target, oldest first. The file at `path` is left out. */
 export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
   for (let look = 1; ; look += 1) {
     const { siblings, isMoved } = await lookBeside(path);
@@ -31,17 +28,17 @@ export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
 
 async function lookBeside(path: string): Promise<{ readonly siblings: readonly Sibling[]; readonly isMoved: boolean }> {
   const own = resolve(path);
-  const target = (await orNothing(overFile(path, realpath(path)))) ?? own;
+  const target = (await orNull(overFile(path, realpath(path)))) ?? own;
   const candidates = await candidatesBeside(new Set([own, target]));
-  const current = (await orNothing(standingOf(path)))?.inode;
+  const current = (await orNull(standingOf(path)))?.inode;
   const nearFirst = [...candidates].sort(([, left], [, right]) => rank(right) - rank(left));
   const found = new Map<string, Sibling>();
   const inodes = new Map<string, string>();
   let isMoved = false;
   for (const [at, about] of nearFirst.slice(0, SIBLINGS_MAX)) {
-    const standing = await orNothing(ifThere(standingOf(at)), TROUBLE);
+    const standing = await orNull(ifThere(standingOf(at)));
     isMoved ||= standing === undefined && at !== own;
-    if (standing === undefined || standing === TROUBLE) continue;
+    if (standing === undefined || standing === null) continue;
     inodes.set(at, standing.inode);
     if (standing.inode !== current && !found.has(standing.inode)) {
       found.set(standing.inode, { path: at, ...about, ...standing });
@@ -80,13 +77,10 @@ async function isAsFound(
     if (!isRotated) continue;
     if (!candidates.has(at)) return false;
     const inode = inodes.get(at);
-    if (inode !== undefined && (await orNothing(standingOf(at)))?.inode !== inode) return false;
+    if (inode !== undefined && (await orNull(standingOf(at)))?.inode !== inode) return false;
   }
   return true;
 }
-
-/** Stands for a path that exists and cannot be looked at. */
-const TROUBLE: unique symbol = Symbol("trouble");
 
 const rank = ({ isRotated, isNear }: Candidate): number => Number(isRotated) + Number(isNear);
 
@@ -104,32 +98,21 @@ async function pathsIn(folder: string): Promise<readonly string[]> {
 }
 
 const entriesOf = async (folder: string): Promise<readonly Dirent[]> =>
-  (await orNothing(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
+  (await orNull(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
 
-/** Undefined if the work fails: a file that cannot be looked at cannot be read either. */
-async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined>;
-async function orNothing<Value, Nothing>(work: Promise<Value>, nothing: Nothing): Promise<Value | Nothing>;
-async function orNothing<Value, Nothing>(
-  work: Promise<Value>,
-  nothing?: Nothing,
-): Promise<Value | Nothing | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (error instanceof FileTroubleError) return nothing;
+/** Null if the work fails: a file that cannot be looked at cannot be read either. */
+const orNull = <Value>(work: Promise<Value>): Promise<Value | null> =>
+  work.catch((error: unknown) => {
+    if (error instanceof FileTroubleError) return null;
     throw error;
-  }
-}
+  });
 
-const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
+export const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
 const ADDED = /^[._-]\d[\dTZ:._-]*$/;
 /** The least number of digits in a date. Fewer digits between a name and its ending may number other files. */
 const DATE_DIGITS = 6;
 
-/**
- * Names such as `app.log.1`, `app.log-20261201`, `app-20261201.log` and `app.1.log`, also with an ending of
- * compression.
- */
+/** `app.log.1`, `app.log-20261201`, `app-20261201.log` or `app.1.log`, also with an ending of compression. */
 export function isRotatedName(name: string, base: string): boolean {
   const plain = name.replace(COMPRESSED, "");
   if (plain === base) return plain !== name;

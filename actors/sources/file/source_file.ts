@@ -16,11 +16,9 @@ export interface FileStanding {
   readonly modifiedNs: bigint;
   /** When the file was made, in ms since 1970; 0 where the file system does not tell. */
   readonly bornMs: number;
-  /** Whether the file has no name any more. */
   readonly isUnlinked: boolean;
 }
 
-/** Throws `FileTroubleError`, also if the path is no regular file. */
 export async function standingOf(path: string): Promise<FileStanding> {
   const about = await overFile(path, stat(path, { bigint: true }));
   requireFile(path, about as never);
@@ -55,11 +53,7 @@ export class SourceFile {
     this.#signal = signal;
   }
 
-  /**
-   * Throws `FileTroubleError`, also if the path is no regular file or holds no text. Never waits for a writer.
-   *
-   * @param signal ends a long inflation up to a far place, which then throws the signal's reason
-   */
+  /** Throws `FileTroubleError`, also for a path that is no regular file or holds no text. Never waits for a writer. */
   static async open(path: string, signal: AbortSignal): Promise<SourceFile> {
     await standingOf(path); // before the open, which could change a device
     const handle = await overFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
@@ -107,6 +101,10 @@ export class SourceFile {
     return buffer.subarray(0, at);
   }
 
+  async hasBytesAt(offset: number): Promise<boolean> {
+    return (await this.bytes(offset, 1)).length > 0;
+  }
+
   async standing(): Promise<FileStanding> {
     return standing(await overFile(this.path, this.#handle.stat({ bigint: true })));
   }
@@ -114,6 +112,17 @@ export class SourceFile {
   /** Decides that a file with half a magic number, which grows no more, is plain. */
   async settle(): Promise<void> {
     if (this.#compression === undefined) await this.#learn(true);
+  }
+
+  /** Whether the file is wanted. If not, it is closed, also where that cannot be told. */
+  async isKept(isWanted: Promise<boolean>): Promise<boolean> {
+    let isKept = false;
+    try {
+      isKept = await isWanted;
+    } finally {
+      if (!isKept) await this.close();
+    }
+    return isKept;
   }
 
   async close(): Promise<void> {

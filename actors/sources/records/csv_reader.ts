@@ -5,10 +5,7 @@ import { malformed, type PlacedItem, placed, type RecordReader, textOf } from ".
 import type { FoundRecord } from "./record_cutter.ts";
 import type { Encoding } from "./text_shape.ts";
 
-/**
- * `text`: every value is text. `numbers`: numbers too, if the text reads back the same. `all`: true and false too, and
- * no empty fields.
- */
+/** `numbers`: text, or a number that reads back the same. `all`: also true, false and no empty fields. */
 export type CsvValues = "text" | "numbers" | "all";
 
 export interface CsvOptions {

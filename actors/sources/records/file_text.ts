@@ -63,13 +63,10 @@ export class FileText {
     const tail = await file.bytes(offset - tailBytes, tailBytes);
     if (head.length < headBytes || tail.length < tailBytes) return undefined;
     // Compared after head and tail were read: if the bytes match now, head and tail belong to them.
-    if (mark !== undefined && !(await holds(file, { offset, mark, ...(seen === undefined ? {} : { seen }) }))) {
-      return undefined;
-    }
+    if (mark !== undefined && !(await holds(file, { ...place, mark }))) return undefined;
     return new FileText(file, options, offset, head, tail);
   }
 
-  /** Offset of the first incomplete record. */
   get offset(): number {
     return this.#parts?.cutter.offset ?? this.#begin;
   }
@@ -88,7 +85,6 @@ export class FileText {
     return this.#parts?.reader;
   }
 
-  /** Whether the beginning of a record is held. */
   get isMidRecord(): boolean {
     return this.#nextByte > this.offset;
   }
@@ -121,7 +117,6 @@ export class FileText {
     }
   }
 
-  /** Ends the held part of a record, though it has no line break. */
   async finish(): Promise<readonly FoundRecord[]> {
     return this.#parts?.cutter.finish() ?? [];
   }
@@ -129,7 +124,7 @@ export class FileText {
   /** Decides with the bytes at hand how the file is to be read, as no more have followed for long. */
   async settle(): Promise<void> {
     await this.file.settle();
-    if (this.#parts === undefined && (await this.file.bytes(0, 1)).length > 0) this.#parts = await this.#learn(true);
+    if (this.#parts === undefined && (await this.file.hasBytesAt(0))) this.#parts = await this.#learn(true);
   }
 
   /** A mark of the bytes before `offset`, made of the bytes that were read. */
@@ -234,7 +229,6 @@ async function firstRecords(
   }
 }
 
-/** Offset of the last, incomplete line. */
 export async function lastLineOf(file: SourceFile, options: TextOptions): Promise<number> {
   const look = await FileText.open(file, options, { offset: 0 });
   let offset = 0;

@@ -4,7 +4,6 @@
  */
 
 interface Magic {
-  /** The name of the format, for a person. */
   readonly name: string;
   readonly bytes: readonly number[];
 }
@@ -60,6 +59,5 @@ export function foreignFormatOf(first: Uint8Array, isEnd = false): string | unde
   return isOpen && !isEnd ? undefined : "none";
 }
 
-/** Why a file cannot be read, as the end of a sentence. */
 export const foreignReason = (format: string): string =>
   `it must be text, plain or within gzip or Zstandard: its first bytes are those of ${format}`;

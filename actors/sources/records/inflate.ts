@@ -42,25 +42,25 @@ export async function* inflate(
     yield* chunks;
     return;
   }
-  const inflater = compression === "gzip" ? gunzipper() : await unzstd();
+  const held: Uint8Array[] = [];
   let compressedBytes = 0;
   let inflatedBytes = 0;
-  const take = (): readonly Uint8Array[] => {
-    const found = inflater.take();
-    inflatedBytes += found.reduce((sum, { length }) => sum + length, 0);
-    return found;
+  const hold: Hold = (bytes) => {
+    held.push(bytes);
+    inflatedBytes += bytes.length;
   };
+  const inflater = compression === "gzip" ? gunzipper(hold) : await unzstd(hold);
   try {
     for await (const slice of slices(chunks)) {
       compressedBytes += slice.length;
       await inflater.write(slice);
-      yield* take();
+      yield* held.splice(0);
       if (inflatedBytes > inflatedBytesMax) throw new Error(`it holds more than ${inflatedBytesMax} bytes`);
     }
     await inflater.end();
-    yield* take();
+    yield* held.splice(0);
   } catch (error) {
-    yield* take();
+    yield* held.splice(0);
     const { message } = error as Error;
     throw new RejectedError(
       "MALFORMED_EVENT",
@@ -78,45 +78,32 @@ async function* slices(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   }
 }
 
+type Hold = (bytes: Uint8Array) => void;
+
 interface Inflater {
   write(slice: Uint8Array): Promise<void>;
   end(): Promise<void>;
-  /** The bytes inflated since the last call. */
-  take(): readonly Uint8Array[];
   close(): void;
 }
 
-function gunzipper(): Inflater {
-  const gunzip = createGunzip();
-  let held: Uint8Array[] = [];
-  gunzip.on("data", (chunk: Uint8Array) => held.push(chunk));
+function gunzipper(hold: Hold): Inflater {
+  const gunzip = createGunzip().on("data", hold);
   const failed = new Promise<never>((_resolve, reject) => gunzip.once("error", reject));
   failed.catch(() => undefined); // the call under way throws it, or the next one
   return {
     write: (slice) => Promise.race([failed, new Promise<void>((resolve) => gunzip.write(slice, () => resolve()))]),
     end: () => Promise.race([failed, new Promise<void>((resolve) => gunzip.once("end", resolve).end())]),
-    take: () => {
-      const taken = held;
-      held = [];
-      return taken;
-    },
     close: () => gunzip.destroy(),
   };
 }
 
-async function unzstd(): Promise<Inflater> {
+async function unzstd(hold: Hold): Promise<Inflater> {
   const { Decompress } = await loadDriver("fzstd");
-  let held: Uint8Array[] = [];
   // The decompressor reuses its buffers, so bytes that are given out are copied.
-  const decompress = new Decompress((chunk) => void held.push(chunk.slice()));
+  const decompress = new Decompress((chunk) => hold(chunk.slice()));
   return {
     write: async (slice) => decompress.push(slice.slice()),
     end: async () => decompress.push(new Uint8Array(0), true),
-    take: () => {
-      const taken = held;
-      held = [];
-      return taken;
-    },
     close: () => undefined,
   };
 }

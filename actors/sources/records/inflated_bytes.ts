@@ -24,11 +24,9 @@ export class InflatedBytes {
   readonly #compression: Compression;
   readonly #signal: AbortSignal;
   #pieces: Piece[] = [];
-  #windowBytes = 0;
   #endsAt = 0;
   #head: Uint8Array = new Uint8Array(0);
   #inflating: AsyncGenerator<Uint8Array> | undefined;
-  /** Compressed size of the file when its end was reached. */
   #endedAtBytes: number | undefined;
   damage: string | undefined;
 
@@ -81,13 +79,11 @@ export class InflatedBytes {
   #take(bytes: Uint8Array): void {
     this.#pieces.push({ position: this.#endsAt, bytes });
     this.#endsAt += bytes.length;
-    this.#windowBytes += bytes.length;
     if (this.#head.length < HEAD_BYTES) {
       this.#head = Buffer.concat([this.#head, bytes]).subarray(0, HEAD_BYTES);
     }
-    for (let [first] = this.#pieces; first !== undefined; [first] = this.#pieces) {
-      if (this.#pieces.length === 1 || this.#windowBytes - first.bytes.length < WINDOW_BYTES) break;
-      this.#windowBytes -= first.bytes.length;
+    for (let second = this.#pieces[1]; second !== undefined; second = this.#pieces[1]) {
+      if (this.#endsAt - second.position < WINDOW_BYTES) break;
       this.#pieces.shift();
     }
   }
@@ -95,7 +91,6 @@ export class InflatedBytes {
   async #restart(): Promise<void> {
     await this.close();
     this.#pieces = [];
-    this.#windowBytes = 0;
     this.#endsAt = 0;
     this.#head = new Uint8Array(0);
     this.#endedAtBytes = undefined;

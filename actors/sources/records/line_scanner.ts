@@ -42,7 +42,6 @@ export class LineScanner implements Scanner {
   /** Whether a CR was seen whose next unit, which decides L1, was not. */
   #isReturnOpen = false;
   #place: Place = "field_start";
-  /** How many units of the delimiter were seen. */
   #matched = 0;
   #fault: string | undefined;
   #breaks = 0;
@@ -60,7 +59,6 @@ export class LineScanner implements Scanner {
     for (const unit of [LF, CR, QUOTE, options.delimiter?.[0] ?? LF]) this.#isSpecial[unit & 0xff] = 1;
   }
 
-  /** The kind of line break; undefined before the first one. */
   get lineBreak(): LineBreak | undefined {
     return this.#lineBreak;
   }

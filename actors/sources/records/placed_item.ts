@@ -18,7 +18,6 @@ export interface RecordReader {
   readonly headerFault: string | undefined;
 }
 
-/** The text of a record, or why its bytes are no text. */
 export function textOf(record: FoundRecord, encoding: Encoding): string | { readonly reason: string } {
   const { tooLongBytes, fault, bytes } = record;
   if (tooLongBytes !== undefined) {

@@ -7,7 +7,6 @@
  *       alone is none.
  */
 export interface FoundRecord {
-  /** Byte offset of its first byte. */
   readonly position: number;
   /** The record's first line, 1-based, counted from the place where cutting began. */
   readonly line: number;
@@ -23,11 +22,8 @@ export interface FoundRecord {
 
 /** The end of a record, by indexes into the scanned bytes. */
 export interface Cut {
-  /** Index behind the record's last byte. */
   readonly end: number;
-  /** Index of the next record's first byte. */
   readonly next: number;
-  /** How many line breaks lie before `next`. */
   readonly breaks: number;
   readonly fault?: string;
   /** Present if the bytes lie between two records, and are no record. */
@@ -36,9 +32,8 @@ export interface Cut {
 
 export interface Scanner {
   /**
-   * The end of the record that begins at `start`. Undefined if it is not among these bytes. Bytes before `from` were
-   * shown before. `start` is negative if the beginning of a too long record is no longer held; no cut lies in that
-   * part.
+   * The end of the record that begins at `start`, if it is among these bytes. Bytes before `from` were shown before. A
+   * negative `start`: the beginning of a too long record is no longer held, and no cut lies in it.
    */
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
   /** The end of the last record, as no bytes follow. Called only if the record has bytes. */
@@ -53,7 +48,6 @@ export const KEPT_BYTES = 4_096;
 const NOTHING = new Uint8Array(0);
 
 export interface CutterOptions {
-  /** Offset of the first pushed byte in the input. */
   readonly offset: number;
   readonly recordBytesMax: number;
   /** Bytes of one unit of the text. The scanner sees whole units only. */
@@ -73,7 +67,6 @@ export class RecordCutter {
   #held: Uint8Array = NOTHING;
   /** The first half of a unit, until the second half comes. */
   #half: Uint8Array = NOTHING;
-  /** How many bytes of a too long record were dropped. */
   #droppedBytes = 0;
   #beginning: Uint8Array = NOTHING;
 
@@ -88,11 +81,6 @@ export class RecordCutter {
   /** Offset of the first incomplete record. All bytes before it have been given out. */
   get offset(): number {
     return this.#start;
-  }
-
-  /** How many bytes the incomplete record has. */
-  get pendingBytes(): number {
-    return this.#droppedBytes + this.#held.length + this.#half.length;
   }
 
   /** Whether the incomplete record cannot end here, within a quoted field or a unit of two bytes. */
@@ -174,19 +162,10 @@ export class RecordCutter {
     this.#beginning = NOTHING;
     this.#isMidLine = false;
     if (isLeftOut) return;
-    if (!isTooLong && cut.fault === undefined) {
-      found.push({ position, line, bytes, ...rest });
-      return;
-    }
+    const record = { position, line, bytes, ...rest };
     const tooLong = isTooLong ? { tooLongBytes: length } : {};
-    found.push({
-      position,
-      line,
-      bytes,
-      ...rest,
-      ...tooLong,
-      ...(cut.fault === undefined ? {} : { fault: cut.fault }),
-    });
+    if (cut.fault !== undefined) found.push({ ...record, ...tooLong, fault: cut.fault });
+    else found.push(isTooLong ? { ...record, ...tooLong } : record);
   }
 
   /** R2. */

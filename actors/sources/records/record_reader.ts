@@ -31,10 +31,7 @@ export async function recordReader(options: ReadOptions, encoding: Encoding): Pr
   };
 }
 
-/**
- * Whether the bytes of a last line without a line break can be a whole record. For NDJSON, the text must be a JSON
- * value that no further byte can continue. For other formats, only half a character is certainly no end.
- */
+/** Whether a last line can be whole: for NDJSON, a value that no byte can continue; else, no half character. */
 export function canBeWhole(bytes: Uint8Array, format: Format, encoding: Encoding): boolean {
   if (endsWithinCharacter(bytes, encoding)) return false;
   if (format !== "ndjson") return true;

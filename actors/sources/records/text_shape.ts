@@ -18,11 +18,7 @@ const MARKS: readonly (readonly [Encoding, readonly number[]])[] = [
   ["utf-16be", [0xfe, 0xff]],
 ];
 
-/**
- * The shape of a text by its first bytes. A byte order mark wins over the encoding that a person named.
- *
- * @param isEnd whether no more bytes follow. If not, the answer is undefined while a byte order mark may be incomplete
- */
+/** A byte order mark wins over `named`. Undefined while a mark may be incomplete and more bytes may follow. */
 export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = false): TextShape | undefined {
   for (const [encoding, mark] of MARKS) {
     if (first.length >= mark.length && mark.every((byte, at) => first[at] === byte)) {
@@ -38,10 +34,8 @@ export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = fa
 /** Length in bytes of the units in which line breaks and quotes are found. */
 export const unitBytesOf = (encoding: Encoding): 1 | 2 => (encoding.startsWith("utf-16") ? 2 : 1);
 
-/** Why bytes are no text, and the 1-based column of the first invalid character. */
 export interface TextFault {
   readonly reason: string;
-  readonly column: number;
 }
 
 const strictDecoders = {
@@ -103,8 +97,7 @@ function utf8Fault(bytes: Uint8Array): TextFault {
     at += Buffer.byteLength(character);
     column += 1;
   }
-  const reason = `must be UTF-8: byte ${hexOf(bytes[at])} at column ${column} is none; its encoding may be named`;
-  return { reason, column };
+  return { reason: `must be UTF-8: byte ${hexOf(bytes[at])} at column ${column} is none; its encoding may be named` };
 }
 
 function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextFault {
@@ -120,16 +113,14 @@ function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextF
     if (unit > 0xdbff || next < 0xdc00 || next > 0xdfff) break;
     index += 1;
   }
-  return { reason: `must be ${encoding.toUpperCase()}: column ${column} is half a character`, column };
+  return { reason: `must be ${encoding.toUpperCase()}: column ${column} is half a character` };
 }
 
 /** How many first bytes are tested for two bytes a character, and the share of zero bytes that suggests it. */
 const WIDE_LOOK_BYTES = 64;
 const WIDE_SHARE = 0.8;
 
-/**
- * The encoding that these first bytes suggest, if every second one is 0. It is only suggested, never used unless named.
- */
+/** The encoding that these first bytes suggest, if every second one is 0. Never used unless named. */
 export function wideEncodingOf(first: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   const seen = first.subarray(0, WIDE_LOOK_BYTES);
   const zerosAt = (parity: 0 | 1): number => seen.filter((byte, at) => at % 2 === parity && byte === 0).length;

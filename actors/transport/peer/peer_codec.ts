@@ -26,18 +26,17 @@ type Written = Exclude<PeerFrame, { readonly type: "unknown" }>;
 /** The bytes of a frame. Throws `InvariantError` for a message that cannot be sent, and the errors of `exportReference`. */
 export function encodePeerFrame(frame: Written, exportReference?: ExportReference): Buffer {
   const bytes = frame.type === "message" && frame.weightBytes < 1e9 ? frame.weightBytes + OVERHEAD_BYTES : 0;
-  writer.begin(exportReference ?? noReferences, bytes);
+  writer.begin(exportReference, bytes);
   try {
-    writeFrame(frame);
+    const fields = fieldsOf(frame);
+    writer.list(fields.length + 1);
+    writer.value(FRAME_NUMBERS[frame.type]);
+    for (const field of fields) writer.value(field);
     return writer.end();
   } catch (error) {
     writer.abandon();
     throw error;
   }
-}
-
-function writeFrame(frame: Written): void {
-  writeList(FRAME_NUMBERS[frame.type], ...fieldsOf(frame));
 }
 
 function fieldsOf(frame: Written): readonly unknown[] {
@@ -67,13 +66,6 @@ function fieldsOf(frame: Written): readonly unknown[] {
   }
 }
 
-function writeList(number: number, ...fields: readonly unknown[]): void {
-  writer.list(fields.length + 1);
-  writer.value(number);
-  for (const field of fields) writer.value(field);
-}
-
-/** The error of a failed actor; undefined for an actor that was stopped. */
 function reasonOf(termination: Termination): HeadraceError | undefined {
   if (termination.kind === "stopped") return undefined;
   const { error } = termination;
@@ -82,12 +74,9 @@ function reasonOf(termination: Termination): HeadraceError | undefined {
   return new InvariantError(text);
 }
 
-/**
- * The frame that the bytes hold; its binary values are views of `bytes`. Throws `RejectedError` with `FRAME_TOO_LARGE`,
- * `FRAME_TOO_COMPLEX` or `MALFORMED_FRAME`, and the errors of `importReference`.
- */
+/** Binary values are views of `bytes`. Throws `RejectedError`, and the errors of `importReference`. */
 export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportReference): PeerFrame {
-  reader.begin(bytes, importReference ?? noImports);
+  reader.begin(bytes, importReference);
   try {
     fieldsLeft = reader.list();
     const number = next();
@@ -100,7 +89,6 @@ export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportRefer
 
 let fieldsLeft = 0;
 
-/** The frame's next field. Throws where the frame has no further field. */
 function next(): unknown {
   if (fieldsLeft === 0) throw malformed("a frame must have all the fields of its type");
   fieldsLeft -= 1;
@@ -110,9 +98,8 @@ function next(): unknown {
 function readFrame(number: number): PeerFrame {
   switch (number) {
     case FRAME_NUMBERS.hello:
-      return asHello(asFields(next()));
     case FRAME_NUMBERS.welcome:
-      return asWelcome(asFields(next()));
+      return asGreeting(number, asFields(next()));
     case FRAME_NUMBERS.proof:
       return { type: "proof", proof: asProof(next()) };
     case FRAME_NUMBERS.ready:
@@ -138,27 +125,18 @@ function readFrame(number: number): PeerFrame {
   }
 }
 
-function asHello(fields: Record<string, unknown>): HelloFrame {
-  return {
-    type: "hello",
-    ...lifeOf(fields),
-    to: nodeId(asText(fields.to, "to")),
-    turn: asCount(fields.turn, "turn"),
+function asGreeting(number: number, fields: Record<string, unknown>): HelloFrame | WelcomeFrame {
+  const life = {
+    minor: asCount(fields.minor, "minor"),
+    cluster: asText(fields.cluster, "cluster"),
+    node: nodeId(asText(fields.node, "node")),
+    incarnation: asCount(fields.incarnation, "incarnation"),
+    nonce: asBytes(fields.nonce, "nonce"),
+    grant: asGrant(asFields(fields.grant)),
   };
+  if (number === FRAME_NUMBERS.welcome) return { type: "welcome", ...life, proof: asProof(fields.proof) };
+  return { type: "hello", ...life, to: nodeId(asText(fields.to, "to")), turn: asCount(fields.turn, "turn") };
 }
-
-function asWelcome(fields: Record<string, unknown>): WelcomeFrame {
-  return { type: "welcome", ...lifeOf(fields), proof: asProof(fields.proof) };
-}
-
-const lifeOf = (fields: Record<string, unknown>) => ({
-  minor: asCount(fields.minor, "minor"),
-  cluster: asText(fields.cluster, "cluster"),
-  node: nodeId(asText(fields.node, "node")),
-  incarnation: asCount(fields.incarnation, "incarnation"),
-  nonce: asBytes(fields.nonce, "nonce"),
-  grant: asGrant(asFields(fields.grant)),
-});
 
 /** A grant of at least one message and one byte: with less nothing could ever be sent. */
 const asGrant = (fields: Record<string, unknown>): CreditGrant => ({
@@ -217,13 +195,3 @@ function asTermination(reason: unknown): Termination {
   if (reason === undefined) return { kind: "stopped" };
   return { kind: "failed", error: reason instanceof Error ? reason : errorFromCode("INVARIANT_VIOLATED", "it failed") };
 }
-
-const noReferences: ExportReference = (reference) => {
-  throw new InvariantError(
-    `Cannot send a reference as the frame must be a message: current value is ${reference.path}`,
-  );
-};
-
-const noImports: ImportReference = () => {
-  throw malformed("a frame of the handshake may not hold a reference");
-};

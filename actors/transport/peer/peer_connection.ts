@@ -12,19 +12,16 @@ import type { PeerLink } from "./peer_link.ts";
 import type { PeerSocket, PeerSocketEvents, SetTimer, SocketEnd } from "./peer_socket.ts";
 
 export interface ConnectionOwner {
-  /** The other side has proved who it is. */
   onShown(connection: PeerConnection, peer: ShownPeer): void;
   /** The connection is not used any more. Called once, whichever side ended it. */
   onOver(connection: PeerConnection): void;
   /** The connection ended without the owner's doing. `isRefused`: no process listens at the address. */
   onBroke(connection: PeerConnection, isRefused: boolean): void;
-  /** The socket is closed. */
   onClosed(connection: PeerConnection): void;
   onProblem(error: unknown, node: NodeId | undefined): void;
 }
 
 export class PeerConnection {
-  /** The number by which the machine names this connection. */
   readonly number: number;
   readonly #handshake: DiallerHandshake | AcceptorHandshake;
   readonly #owner: ConnectionOwner;

@@ -180,7 +180,6 @@ export class SendCredit {
     return this.#linkBytes === 0 || this.#linkBytes + chargeBytes <= this.#limits.linkBytesMax;
   }
 
-  /** Forgets an actor to which no message is under way or waits. */
   #forgetWhole(window: Window): void {
     if (window.messages === 0 && window.waiting.size === 0 && this.#windows.get(window.to) === window)
       this.#windows.delete(window.to);

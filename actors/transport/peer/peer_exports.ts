@@ -87,21 +87,14 @@ export class ExportTable {
 
   #watch(exported: Exported): void {
     const { onTerminated } = exported.actor as Partial<TerminationSource>;
-    if (typeof onTerminated !== "function") {
-      this.#unwatchable.add(exported);
-      this.#forgetOldest();
+    if (typeof onTerminated === "function") {
+      exported.endWatch = onTerminated.call(exported.actor, (termination) => this.#end(exported, termination));
       return;
     }
-    const endWatch = onTerminated.call(exported.actor, (termination: Termination) => this.#end(exported, termination));
-    exported.endWatch = endWatch;
-  }
-
-  #forgetOldest(): void {
+    this.#unwatchable.add(exported);
     if (this.#unwatchable.size <= this.#limits.unwatchableExportsMax) return;
-    for (const oldest of this.#unwatchable) {
-      this.#end(oldest, { kind: "stopped" });
-      return;
-    }
+    const [oldest = exported] = this.#unwatchable;
+    this.#end(oldest, { kind: "stopped" });
   }
 
   #end(exported: Exported, termination: Termination): void {

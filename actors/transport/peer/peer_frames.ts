@@ -37,7 +37,6 @@ export const PEER_LIMITS = {
   exportsMax: 65_536,
   /** Of those, the references that cannot be watched. Beyond this the one that was used longest ago is forgotten. */
   unwatchableExportsMax: 4_096,
-  /** Longest time from an accepted connection to its proof. */
   handshakeWithinMs: 5_000,
   /** Accepted connections that have sent no proof yet. Beyond this the oldest is ended. */
   handshakesMax: 256,
@@ -60,28 +59,26 @@ export interface CreditGrant {
   readonly linkBytesMax: number;
 }
 
-export interface HelloFrame {
-  readonly type: "hello";
+/** What each side tells of its present life. */
+interface Greeting {
   readonly minor: number;
   readonly cluster: string;
   readonly node: NodeId;
   readonly incarnation: number;
-  /** The node that the dialler means to reach. The address may belong to another node by now. */
-  readonly to: NodeId;
   readonly nonce: Uint8Array;
   readonly grant: CreditGrant;
+}
+
+export interface HelloFrame extends Greeting {
+  readonly type: "hello";
+  /** The node that the dialler means to reach. The address may belong to another node by now. */
+  readonly to: NodeId;
   /** The dialler's count of its attempts and accepted links, this attempt included (peer link L3). */
   readonly turn: number;
 }
 
-export interface WelcomeFrame {
+export interface WelcomeFrame extends Greeting {
   readonly type: "welcome";
-  readonly minor: number;
-  readonly cluster: string;
-  readonly node: NodeId;
-  readonly incarnation: number;
-  readonly nonce: Uint8Array;
-  readonly grant: CreditGrant;
   /** Undefined where the acceptor has no secret. */
   readonly proof: Uint8Array | undefined;
 }

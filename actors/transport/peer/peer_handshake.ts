@@ -17,7 +17,6 @@ import {
 
 const NONCE_BYTES = 32;
 
-/** Who this node is, in its present life. */
 export interface Identity {
   readonly node: NodeId;
   readonly incarnation: number;
@@ -25,13 +24,15 @@ export interface Identity {
   /** Newest minor version that the node speaks: `PEER_MINOR`, but in tests of other versions. */
   readonly minor: number;
   readonly secret: string | undefined;
-  /** The credit that the node grants each peer. */
   readonly grant: CreditGrant;
 }
 
-export function identityOf(of: Omit<Identity, "minor" | "grant">): Identity {
-  const { targetBytesMax, targetMessagesMax, linkBytesMax } = PEER_LIMITS;
-  return { ...of, minor: PEER_MINOR, grant: { targetBytesMax, targetMessagesMax, linkBytesMax } };
+export function identityOf(
+  of: Omit<Identity, "minor" | "grant">,
+  { targetBytesMax, targetMessagesMax, linkBytesMax }: CreditGrant = PEER_LIMITS,
+  minor = PEER_MINOR,
+): Identity {
+  return { ...of, minor, grant: { targetBytesMax, targetMessagesMax, linkBytesMax } };
 }
 
 /** Who the other side is, once its handshake has proved it. */
@@ -43,10 +44,7 @@ export interface ShownPeer {
   readonly grant: CreditGrant;
 }
 
-/**
- * The dialler's side. The caller sends `hello`, then each frame that `take` returns, until `take` returns the peer. `take`
- * throws the peer's refusal, and `RejectedError` for a frame that does not belong here.
- */
+/** The dialler's side. The caller sends `hello`, then each frame of `take`, which throws the peer's refusal. */
 export class DiallerHandshake {
   readonly hello: HelloFrame;
   readonly #self: Identity;

@@ -1,37 +1,28 @@
 /**
  * One link, from `up` to its end: carries the messages between the actors of two lives. Owns the link's tables and credit;
- * leaves the choice of connections to `peer_link_machine.ts`.
+ * leaves the messages of the peer to `peer_inbound.ts`, and the choice of connections to `peer_link_machine.ts`.
  *   N1. Control leaves at once. Data leaves when its actor has credit, and no actor waits for another's credit (E19).
  *   N2. The credit of a message comes back exactly once: when the actor's mailbox took it, or where the actor is gone.
  *   N3. After the end every message is a dead letter, senders that wait get false, and watchers get `CONNECTION_LOST`.
  */
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
-import type { NodeId } from "../../../protocols/position.ts";
-import type { ActorReference, DeadLetterSample, Termination } from "../../kernel/actor.ts";
+import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
-import { chargeOf, SendCredit } from "./peer_credit.ts";
+import { SendCredit } from "./peer_credit.ts";
 import { type ExportLimits, ExportTable } from "./peer_exports.ts";
-import type { CreditGrant, CreditReturn, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
-import { CreditReturns } from "./peer_returns.ts";
-import type { PeerSocket, SetTimer } from "./peer_socket.ts";
+import type { CreditGrant, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
+import { type InboundOptions, PeerInbound } from "./peer_inbound.ts";
+import type { PeerSocket } from "./peer_socket.ts";
 import type { Publications } from "./publications.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 
-export type OnDeadLetter = (path: string, reason: DeadLetterSample["reason"], message: unknown) => void;
-
-export interface PeerLinkOptions {
-  readonly node: NodeId;
+export interface PeerLinkOptions extends InboundOptions {
   readonly socket: PeerSocket;
   readonly publications: Publications;
   /** The route of a reference that the peer sends back by a name which this node does not publish, or not yet. */
   readonly localRoute: Route;
-  readonly onDeadLetter: OnDeadLetter;
-  /** Called with an error that a local reference threw at a message, or that kept a waiting message from being sent. */
-  readonly onProblem: (error: unknown) => void;
   readonly limits: CreditGrant & ExportLimits;
-  /** The credit that the peer grants this node. */
   readonly granted: CreditGrant;
-  readonly setTimer: SetTimer;
 }
 
 /** Sizes of a link's tables, for metrics and for tests of leaks. */
@@ -45,7 +36,6 @@ export interface PeerLinkSizes {
 }
 
 type Listener = (termination: Termination) => void;
-type MessageFrame = Extract<PeerFrame, { type: "message" }>;
 
 export class PeerLink implements Route {
   readonly #options: PeerLinkOptions;
@@ -56,8 +46,7 @@ export class PeerLink implements Route {
   readonly #listeners = new Map<PeerTarget, Set<Listener>>();
   /** Names of this node that the peer watches, each with the function that ends the watch. */
   readonly #watched = new Map<string, () => void>();
-  readonly #returns: CreditReturns;
-  #inboundBytes = 0;
+  readonly #inbound: PeerInbound;
   #wasHeard = true;
   #isEnded = false;
 
@@ -65,8 +54,11 @@ export class PeerLink implements Route {
     this.#options = options;
     this.#limits = options.limits;
     this.#credit = new SendCredit(options.granted);
-    const sendReturns = (returned: readonly CreditReturn[]) => this.#write({ type: "credit", returned });
-    this.#returns = new CreditReturns(options.limits, options.setTimer, sendReturns);
+    this.#inbound = new PeerInbound(
+      options,
+      (to) => this.#actorOf(to),
+      (returned) => this.#write({ type: "credit", returned }),
+    );
     this.#exports = new ExportTable((id, termination) => this.#tellEnd(id, termination), this.#limits);
   }
 
@@ -77,11 +69,9 @@ export class PeerLink implements Route {
       watches: this.#watched.size + this.#listeners.size,
       creditTargets: this.#credit.targets,
       bytesUnderWay: this.#credit.bytesUnderWay,
-      inboundBytes: this.#inboundBytes,
+      inboundBytes: this.#inbound.bytes,
     };
   }
-
-  // To the peer -------------------------------------------------------------------------------------------------------
 
   tell(to: PeerTarget, message: unknown): void {
     if (this.#isGone(to)) this.#dropOutbound(to, message);
@@ -89,10 +79,7 @@ export class PeerLink implements Route {
   }
 
   send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean> {
-    if (this.#isGone(to)) {
-      this.#dropOutbound(to, message);
-      return Promise.resolve(false);
-    }
+    if (this.#isGone(to)) return Promise.resolve(this.#dropOutbound(to, message));
     const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
     return this.#credit.send(to, weightBytes, write, (error) => {
       if (error !== undefined) this.#options.onProblem(error);
@@ -101,10 +88,7 @@ export class PeerLink implements Route {
   }
 
   trySend(to: PeerTarget, message: unknown, weightBytes: number): boolean {
-    if (this.#isGone(to)) {
-      this.#dropOutbound(to, message);
-      return false;
-    }
+    if (this.#isGone(to)) return this.#dropOutbound(to, message);
     const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
     return this.#credit.trySend(to, weightBytes, write);
   }
@@ -148,13 +132,11 @@ export class PeerLink implements Route {
     for (const endWatch of this.#watched.values()) endWatch();
     this.#watched.clear();
     this.#imports.clear();
-    this.#returns.clear();
+    this.#inbound.end();
     const listeners = [...this.#listeners.values()].flatMap((of) => [...of]);
     this.#listeners.clear();
     for (const listener of listeners) listener(this.#connectionLost());
   }
-
-  // From the peer -----------------------------------------------------------------------------------------------------
 
   /** Throws `RejectedError` for a frame that no peer may send. The caller then ends the link. */
   receive(bytes: Uint8Array): void {
@@ -163,8 +145,7 @@ export class PeerLink implements Route {
     const frame = decodePeerFrame(bytes, this.#importReference);
     switch (frame.type) {
       case "message":
-        if (frame.lane === "control") this.#takeControl(frame);
-        else this.#takeData(frame);
+        this.#inbound.take(frame);
         return;
       case "credit":
         for (const { to, bytes: returned, messages } of frame.returned) this.#credit.returned(to, returned, messages);
@@ -192,53 +173,6 @@ export class PeerLink implements Route {
           `Cannot accept a frame as its type must be one of a link that is up: current value is ${frame.type}`,
         );
     }
-  }
-
-  #takeControl({ to, message }: MessageFrame): void {
-    const actor = this.#actorOf(to);
-    if (actor === undefined) {
-      this.#dropInbound(to, message);
-      return;
-    }
-    try {
-      actor.tell(message);
-    } catch (error) {
-      this.#options.onProblem(error); // a reference that leads to a third node may throw
-    }
-  }
-
-  #takeData({ to, message, weightBytes }: MessageFrame): void {
-    const chargeBytes = chargeOf(weightBytes, this.#limits);
-    this.#inboundBytes += chargeBytes;
-    if (this.#inboundBytes > Math.max(this.#limits.linkBytesMax, chargeBytes)) {
-      throw new RejectedError(
-        "MALFORMED_FRAME",
-        `Cannot accept data as at most ${this.#limits.linkBytesMax} bytes may be under way: current value is ${this.#inboundBytes}`,
-      );
-    }
-    const actor = this.#actorOf(to);
-    if (actor === undefined) {
-      this.#dropInbound(to, message);
-      this.#giveBack(to, chargeBytes);
-      return;
-    }
-    const giveBack = () => this.#giveBack(to, chargeBytes);
-    try {
-      actor.send(message, weightBytes).then(giveBack, (error) => {
-        this.#options.onProblem(error);
-        giveBack();
-      });
-    } catch (error) {
-      this.#options.onProblem(error);
-      giveBack();
-    }
-  }
-
-  /** N2. */
-  #giveBack(to: PeerTarget, bytes: number): void {
-    if (this.#isEnded) return;
-    this.#inboundBytes -= bytes;
-    this.#returns.add(to, bytes);
   }
 
   #watch(name: string): void {
@@ -274,8 +208,6 @@ export class PeerLink implements Route {
     this.#write({ type: "terminated", to, termination });
   }
 
-  // References --------------------------------------------------------------------------------------------------------
-
   readonly #exportReference = (reference: ActorReference<never>): WireReference => {
     const target = reference instanceof RemoteReference ? reference.targetOn(this) : undefined;
     if (target !== undefined) return { kind: "yours", target };
@@ -283,7 +215,11 @@ export class PeerLink implements Route {
   };
 
   readonly #importReference = (wire: WireReference): ActorReference<never> => {
-    if (wire.kind === "yours") return this.#ownActor(wire.target);
+    if (wire.kind === "yours") {
+      const { target } = wire;
+      const { localRoute } = this.#options;
+      return this.#actorOf(target) ?? new RemoteReference<never>(String(target), target, () => localRoute);
+    }
     const known = this.#imports.get(wire.id);
     if (known !== undefined) return known;
     if (this.#imports.size >= this.#limits.exportsMax) throw tooMany("references", this.#limits.exportsMax);
@@ -291,11 +227,6 @@ export class PeerLink implements Route {
     this.#imports.set(wire.id, reference);
     return reference;
   };
-
-  #ownActor(target: PeerTarget): ActorReference<never> {
-    const route = this.#options.localRoute;
-    return this.#actorOf(target) ?? new RemoteReference<never>(String(target), target, () => route);
-  }
 
   #actorOf(to: PeerTarget): ActorReference<unknown> | undefined {
     return typeof to === "number" ? this.#exports.actorOf(to) : this.#options.publications.actorOf(to);
@@ -309,20 +240,13 @@ export class PeerLink implements Route {
   #write(frame: Exclude<PeerFrame, { readonly type: "unknown" }>): void {
     if (this.#isEnded) return;
     this.#exports.whileExporting(() => this.#options.socket.send(encodePeerFrame(frame, this.#exportReference)));
-    if (frame.type !== "credit") this.#returns.flush();
+    if (frame.type !== "credit") this.#inbound.flush();
   }
 
-  #dropOutbound(to: PeerTarget, message: unknown): void {
+  #dropOutbound(to: PeerTarget, message: unknown): false {
     const reason = this.#isEnded ? "unknown_actor" : "stopped";
     this.#options.onDeadLetter(`${this.#options.node}:${to}`, reason, message);
-  }
-
-  #dropInbound(to: PeerTarget, message: unknown): void {
-    this.#options.onDeadLetter(
-      typeof to === "number" ? `exported to ${this.#options.node}` : to,
-      "unknown_actor",
-      message,
-    );
+    return false;
   }
 
   #connectionLost(): Termination {

@@ -15,99 +15,19 @@ import { backoffMs } from "../../../protocols/clock.ts";
 import { FencedError, type HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import type { LinkEvent } from "../transport.ts";
-
-/** Names a connection: a dialled one by its turn, an accepted one by a number below 0 that the shell chooses. */
-export type ConnectionNumber = number;
-
-export interface PeerLinkTimes {
-  readonly heartbeatEveryMs: number;
-  readonly silentAfterMs: number;
-  /** Pause between attempts to dial: doubles from the first to the longest. */
-  readonly redialFirstMs: number;
-  readonly redialMaxMs: number;
-}
-
-export interface PeerLinkState {
-  readonly self: NodeId;
-  readonly peer: NodeId;
-  /** Looks in a row without a frame, after which the peer counts as silent. */
-  readonly looksMax: number;
-  readonly times: PeerLinkTimes;
-  /** The newest life of the peer that this node knows. */
-  incarnation: number;
-  /** Where to dial; undefined while the node is not kept. */
-  address: string | undefined;
-  /** Counts the connections that were dialled or accepted. */
-  turn: number;
-  link: LinkUp | undefined;
-  /** The attempt to dial that is under way. */
-  dial: { readonly connection: ConnectionNumber; looks: number } | undefined;
-  /** The number of the pause before the next attempt; 0 for none. */
-  pause: number;
-  pauses: number;
-  tries: number;
-  looksUnheard: number;
-  isSilentTold: boolean;
-}
-
-interface LinkUp {
-  readonly connection: ConnectionNumber;
-  readonly incarnation: number;
-  /** The peer's turn when the link was made (L3). */
-  readonly peerTurn: number;
-}
-
-export type PeerLinkMessage =
-  | { readonly type: "keep"; readonly incarnation: number; readonly address: string }
-  | { readonly type: "forget" }
-  /** The tick, every `heartbeatEveryMs`, with whether a frame came since the last one. */
-  | { readonly type: "look"; readonly wasHeard: boolean }
-  | { readonly type: "paused"; readonly pause: number }
-  /** The peer's address refused the connection: no process listens there. */
-  | { readonly type: "refused"; readonly connection: ConnectionNumber }
-  /** A dialled connection is open, and the peer has proved who it is. */
-  | {
-      readonly type: "ready";
-      readonly connection: ConnectionNumber;
-      readonly incarnation: number;
-      readonly minor: number;
-      readonly turn: number;
-    }
-  /** A connection was accepted, and the peer has proved who it is. */
-  | {
-      readonly type: "asked";
-      readonly connection: ConnectionNumber;
-      readonly incarnation: number;
-      readonly minor: number;
-      readonly turn: number;
-    }
-  /** A connection, or an attempt at one, has ended. */
-  | { readonly type: "broke"; readonly connection: ConnectionNumber };
-
-export type PeerLinkEffect =
-  | { readonly type: "dial"; readonly connection: ConnectionNumber; readonly address: string }
-  /** The shell answers with `paused` after `delayMs`, changed by its jitter. */
-  | { readonly type: "pause"; readonly pause: number; readonly delayMs: number }
-  /** Make the connection the link. On an accepted connection the shell first sends `ready` with the turn. */
-  | {
-      readonly type: "open";
-      readonly connection: ConnectionNumber;
-      readonly incarnation: number;
-      readonly minor: number;
-      readonly turn: number;
-    }
-  | { readonly type: "refuse"; readonly connection: ConnectionNumber; readonly error: HeadraceError }
-  | { readonly type: "close"; readonly connection: ConnectionNumber }
-  | { readonly type: "heartbeat"; readonly connection: ConnectionNumber }
-  | { readonly type: "tell"; readonly event: LinkEvent };
+import type {
+  ConnectionNumber,
+  PeerLinkEffect,
+  PeerLinkMessage,
+  PeerLinkState,
+  PeerLinkTimes,
+} from "./peer_link_messages.ts";
 
 /** The next look comes after less than a whole period, so it does not count. */
 const BETWEEN_LOOKS = -1;
 
 type Effects = PeerLinkEffect[];
-type Asked = Extract<PeerLinkMessage, { type: "asked" }>;
-type Ready = Extract<PeerLinkMessage, { type: "ready" }>;
+type Shown = Extract<PeerLinkMessage, { type: "ready" | "asked" }>;
 
 export function initialPeerLink(self: NodeId, peer: NodeId, times: PeerLinkTimes, turn: number): PeerLinkState {
   return {
@@ -213,7 +133,7 @@ function tellSilent(state: PeerLinkState, effects: Effects): void {
   effects.push({ type: "tell", event: { kind: "silent", node: state.peer, incarnation: state.incarnation } });
 }
 
-function ready(state: PeerLinkState, message: Ready, effects: Effects): void {
+function ready(state: PeerLinkState, message: Shown, effects: Effects): void {
   if (message.connection !== state.dial?.connection) {
     effects.push({ type: "close", connection: message.connection });
     return;
@@ -224,10 +144,10 @@ function ready(state: PeerLinkState, message: Ready, effects: Effects): void {
     return;
   }
   state.dial = undefined;
-  open(state, message, message.connection, effects);
+  open(state, message, effects);
 }
 
-function asked(state: PeerLinkState, message: Asked, effects: Effects): void {
+function asked(state: PeerLinkState, message: Shown, effects: Effects): void {
   const error = refusalOf(state, message);
   if (error !== undefined) {
     effects.push({ type: "refuse", connection: message.connection, error });
@@ -236,10 +156,10 @@ function asked(state: PeerLinkState, message: Asked, effects: Effects): void {
   state.turn += 1;
   endLink(state, effects); // L3, L4
   endAttempts(state, effects);
-  open(state, message, message.connection, effects);
+  open(state, message, effects);
 }
 
-function refusalOf(state: PeerLinkState, { incarnation, turn }: Asked): HeadraceError | undefined {
+function refusalOf(state: PeerLinkState, { incarnation, turn }: Shown): HeadraceError | undefined {
   const { peer, link, dial: attempt } = state;
   if (incarnation < state.incarnation) {
     return new FencedError(
@@ -265,16 +185,15 @@ function refusalOf(state: PeerLinkState, { incarnation, turn }: Asked): Headrace
   return undefined;
 }
 
-function open(state: PeerLinkState, of: Asked | Ready, connection: ConnectionNumber, effects: Effects): void {
-  const { incarnation, minor, turn } = of;
-  endPause(state);
+function open(state: PeerLinkState, { connection, incarnation, minor, turn }: Shown, effects: Effects): void {
+  state.pause = 0;
   state.incarnation = incarnation;
   state.link = { connection, incarnation, peerTurn: turn };
   state.tries = 0;
   state.looksUnheard = 0;
   state.isSilentTold = false;
   effects.push(
-    { type: "open", connection, incarnation, minor, turn: state.turn },
+    { type: "open", connection, turn: state.turn },
     { type: "tell", event: { kind: "up", node: state.peer, incarnation, minor } },
   );
 }
@@ -304,11 +223,11 @@ function endLink(state: PeerLinkState, effects: Effects): void {
 function endAttempts(state: PeerLinkState, effects: Effects): void {
   if (state.dial !== undefined) effects.push({ type: "close", connection: state.dial.connection });
   state.dial = undefined;
-  endPause(state);
+  state.pause = 0;
 }
 
 function dial(state: PeerLinkState, effects: Effects): void {
-  endPause(state);
+  state.pause = 0;
   if (state.address === undefined) return;
   state.turn += 1;
   state.dial = { connection: state.turn, looks: 0 };
@@ -325,8 +244,4 @@ function pauseFor(state: PeerLinkState, delayMs: number, effects: Effects): void
   state.pauses += 1;
   state.pause = state.pauses;
   effects.push({ type: "pause", pause: state.pause, delayMs });
-}
-
-function endPause(state: PeerLinkState): void {
-  state.pause = 0;
 }

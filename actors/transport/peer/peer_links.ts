@@ -1,58 +1,45 @@
 /**
- * Links with the other nodes of a cluster: dials and accepts connections, runs their handshakes, asks `peer_link_machine.ts`
- * which connection stays, and makes that one a link (`peer_link.ts`). Decides only which upgrades are refused.
+ * Links with the other nodes of a cluster: dials and accepts connections, runs their handshakes, and gives each neighbour
+ * (`peer_neighbour.ts`) those of its node. Leaves to `peer_admission.ts` which upgrades are refused.
  */
-
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
 import type { WebSocketServer } from "ws";
 import { loadDriver } from "../../../deps.ts";
 import { shortenedMs } from "../../../protocols/clock.ts";
-import { ConfigurationError, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
+import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { ActorReference, Timer } from "../../kernel/actor.ts";
-import { isLoopbackAddress } from "../network_address.ts";
 import { refuseHandshake, refuseUpgrade } from "../refuse_upgrade.ts";
 import type { LinkEvent, Peer, Peers } from "../transport.ts";
-import { mayDial } from "./peer_admission.ts";
+import { admit, mayDial } from "./peer_admission.ts";
 import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
 import type { ExportLimits } from "./peer_exports.ts";
 import { type CreditGrant, PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
 import { AcceptorHandshake, DiallerHandshake, type Identity, identityOf, type ShownPeer } from "./peer_handshake.ts";
-import { type OnDeadLetter, PeerLink, type PeerLinkSizes } from "./peer_link.ts";
+import { PeerLink, type PeerLinkSizes } from "./peer_link.ts";
+import { initialPeerLink } from "./peer_link_machine.ts";
+import { Neighbour } from "./peer_neighbour.ts";
 import {
-  initialPeerLink,
-  isIdle,
-  type PeerLinkEffect,
-  type PeerLinkMessage,
-  type PeerLinkState,
-  stepPeerLink,
-} from "./peer_link_machine.ts";
-import {
-  acceptPeerSocket,
   type ConnectPeer,
   connectPeer,
+  NodePeerSocket,
   type PeerSocket,
   type PeerSocketEvents,
   type PeerTls,
   type SetTimer,
 } from "./peer_socket.ts";
 import { Publications } from "./publications.ts";
-import { RemoteReference, type Route } from "./remote_reference.ts";
+import { type OnDeadLetter, RemoteReference, type Route } from "./remote_reference.ts";
 import { absentRoute, localRoute } from "./routes.ts";
 
 /** Pause between attempts to dial, before up to half of it is taken off as jitter. */
 const REDIAL = { redialFirstMs: 50, redialMaxMs: 2_000 } as const;
 
 export interface PeerLinksOptions {
-  /** This node's present life. */
   readonly self: { readonly node: NodeId; readonly incarnation: number };
   readonly clusterId: string;
-  /**
-   * The secret that all nodes of the cluster know, of at least 32 characters. Without it only nodes on this machine are
-   * linked or, where `authorizedByTls`, nodes with a certificate that this node trusts.
-   */
+  /** The cluster's secret, of at least 32 characters. Without it `peer_admission.ts` says which nodes are linked. */
   readonly secret?: string;
   readonly times: { readonly heartbeatEveryMs: number; readonly silentAfterMs: number };
   readonly tls?: PeerTls;
@@ -64,7 +51,6 @@ export interface PeerLinksOptions {
   readonly onDeadLetter: OnDeadLetter;
   /** Called with an error that ended a link or kept one from being made, for the log. `node` is known or only claimed. */
   readonly onProblem: (error: unknown, node: NodeId | undefined) => void;
-  /** Dials a connection. Default: by `ws`. */
   readonly connect?: ConnectPeer;
   /** Replaces limits of `PEER_LIMITS`: tests use small ones, to reach them. */
   readonly limits?: Partial<CreditGrant & ExportLimits>;
@@ -75,7 +61,6 @@ export interface PeerLinksOptions {
 export interface PeerLinks extends Peers {
   /** Accepts an upgrade at `PEER_PATH`. Calls `onShown` once the other end has proved that it is a node of the cluster. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown?: () => void): void;
-  /** Sizes of the tables of the link that is up with a node. */
   sizes(node: NodeId): PeerLinkSizes | undefined;
   /** Ends all links. Resolves when their connections are closed. */
   close(): Promise<void>;
@@ -105,17 +90,6 @@ export async function createPeerLinks(options: PeerLinksOptions): Promise<PeerLi
 
 const SECRET_CHARACTERS_MIN = 32;
 
-/** A peer that is kept, linked or both. */
-interface Neighbour {
-  readonly node: NodeId;
-  readonly connections: Map<number, PeerConnection>;
-  readonly queue: PeerLinkMessage[];
-  state: PeerLinkState;
-  link: PeerLink | undefined;
-  pauseTimer: Timer | undefined;
-  isStepping: boolean;
-}
-
 class Links implements PeerLinks, ConnectionOwner {
   readonly #server: WebSocketServer;
   readonly #connect: ConnectPeer;
@@ -140,12 +114,9 @@ class Links implements PeerLinks, ConnectionOwner {
     this.#server = server;
     this.#connect = connect;
     this.#options = options;
-    const { node, incarnation } = options.self;
-    const identity = identityOf({ node, incarnation, cluster: options.clusterId, secret: options.secret });
+    const { self, clusterId: cluster, secret, minor } = options;
     this.#limits = { ...PEER_LIMITS, ...options.limits };
-    const { targetBytesMax, targetMessagesMax, linkBytesMax } = this.#limits;
-    const grant = { targetBytesMax, targetMessagesMax, linkBytesMax };
-    this.#identity = { ...identity, grant, minor: options.minor ?? identity.minor };
+    this.#identity = identityOf({ ...self, cluster, secret }, this.#limits, minor);
     this.#localRoute = localRoute(this.#publications, options.onDeadLetter);
     this.#lookLater();
   }
@@ -155,10 +126,10 @@ class Links implements PeerLinks, ConnectionOwner {
     const kept = new Map(peers.filter(({ node }) => node !== this.#identity.node).map((peer) => [peer.node, peer]));
     for (const neighbour of [...this.#neighbours.values()]) {
       // A neighbour that was never kept has linked itself, ahead of the list: it stays (peer link L6).
-      if (!kept.has(neighbour.node) && neighbour.state.address !== undefined) this.#step(neighbour, { type: "forget" });
+      if (!kept.has(neighbour.node) && neighbour.isKept) neighbour.step({ type: "forget" });
     }
     for (const { node, incarnation, address } of kept.values())
-      this.#step(this.#neighbourOf(node), { type: "keep", incarnation, address });
+      this.#neighbourOf(node).step({ type: "keep", incarnation, address });
   }
 
   publish<Message>(name: string, actor: ActorReference<Message>): { stop(): void } {
@@ -167,8 +138,8 @@ class Links implements PeerLinks, ConnectionOwner {
 
   reference<Message>(node: NodeId, name: string): ActorReference<Message> {
     const absent = absentRoute(node, this.#options.onDeadLetter);
-    const route =
-      node === this.#identity.node ? () => this.#localRoute : (): Route => this.#neighbours.get(node)?.link ?? absent;
+    const isOwn = node === this.#identity.node;
+    const route = (): Route => (isOwn ? this.#localRoute : (this.#neighbours.get(node)?.link ?? absent));
     return new RemoteReference<Message>(`${node}:${name}`, name, route);
   }
 
@@ -193,85 +164,46 @@ class Links implements PeerLinks, ConnectionOwner {
 
   async #close(): Promise<void> {
     this.#lookTimer?.cancel();
-    for (const neighbour of [...this.#neighbours.values()]) this.#step(neighbour, { type: "forget" });
+    for (const neighbour of [...this.#neighbours.values()]) neighbour.step({ type: "forget" });
     for (const connection of [...this.#open]) connection.end(1001, "going away");
     if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#onAllClosed = resolve));
     this.#server.close();
   }
 
-  // Steps of the machine ----------------------------------------------------------------------------------------------
-
   #neighbourOf(node: NodeId): Neighbour {
     const known = this.#neighbours.get(node);
     if (known !== undefined) return known;
-    const { times } = this.#options;
-    const neighbour: Neighbour = {
-      node,
-      connections: new Map(),
-      queue: [],
+    const { times, setTimer, onDeadLetter } = this.#options;
+    const onProblem = (error: unknown) => this.onProblem(error, node);
+    const [publications, localRoute, limits] = [this.#publications, this.#localRoute, this.#limits];
+    const ofLink = { node, publications, localRoute, limits, setTimer, onDeadLetter, onProblem };
+    const neighbour: Neighbour = new Neighbour({
       state: initialPeerLink(this.#identity.node, node, { ...times, ...REDIAL }, this.#turn),
-      link: undefined,
-      pauseTimer: undefined,
-      isStepping: false,
-    };
+      shortened: (delayMs) => shortenedMs(delayMs, this.#options.random()),
+      setTimer,
+      dial: (number, address) => this.#dial(neighbour, number, address),
+      makeLink: (socket, granted) => new PeerLink({ ...ofLink, socket, granted }),
+      tell: (event) => this.#tell(event),
+      onProblem,
+      onIdle: (turn) => this.#forget(neighbour, turn),
+    });
     this.#neighbours.set(node, neighbour);
     return neighbour;
   }
 
-  /** A message that comes up while effects are carried out, as from a listener that calls `keep`, waits for its step. */
-  #step(neighbour: Neighbour, message: PeerLinkMessage): void {
-    neighbour.queue.push(message);
-    if (neighbour.isStepping) return;
-    neighbour.isStepping = true;
-    for (let next = neighbour.queue.shift(); next !== undefined; next = neighbour.queue.shift()) {
-      const [state, effects] = stepPeerLink(neighbour.state, next, 0);
-      neighbour.state = state;
-      for (const effect of effects) this.#guarded(neighbour.node, () => this.#perform(neighbour, effect));
-    }
-    neighbour.isStepping = false;
-    if (!isIdle(neighbour.state) || this.#neighbours.get(neighbour.node) !== neighbour) return;
-    neighbour.pauseTimer?.cancel();
-    this.#turn = Math.max(this.#turn, neighbour.state.turn);
+  #forget(neighbour: Neighbour, turn: number): void {
+    if (this.#neighbours.get(neighbour.node) !== neighbour) return;
+    this.#turn = Math.max(this.#turn, turn);
     this.#neighbours.delete(neighbour.node);
   }
 
-  #perform(neighbour: Neighbour, effect: PeerLinkEffect): void {
-    switch (effect.type) {
-      case "dial":
-        this.#dial(neighbour, effect.connection, effect.address);
-        return;
-      case "pause": {
-        const { pause, delayMs } = effect;
-        const withJitterMs = shortenedMs(delayMs, this.#options.random());
-        neighbour.pauseTimer?.cancel();
-        neighbour.pauseTimer = this.#options.setTimer(withJitterMs, () =>
-          this.#step(neighbour, { type: "paused", pause }),
-        );
-        return;
+  #tell(event: LinkEvent): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.onProblem(error, event.node);
       }
-      case "open":
-        this.#speak(neighbour, effect.connection, effect.turn);
-        return;
-      case "refuse":
-        neighbour.connections.get(effect.connection)?.refuse(effect.error);
-        return;
-      case "close":
-        neighbour.connections.get(effect.connection)?.end(1000, "");
-        return;
-      case "heartbeat":
-        neighbour.link?.heartbeat();
-        return;
-      case "tell":
-        for (const listener of [...this.#listeners]) this.#guarded(neighbour.node, () => listener(effect.event));
-        return;
-    }
-  }
-
-  #guarded(node: NodeId | undefined, act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      this.onProblem(error, node);
     }
   }
 
@@ -280,11 +212,9 @@ class Links implements PeerLinks, ConnectionOwner {
       if (this.#closed !== undefined) return;
       this.#lookLater();
       for (const neighbour of [...this.#neighbours.values()])
-        this.#step(neighbour, { type: "look", wasHeard: neighbour.link?.takeHeard() ?? false });
+        neighbour.step({ type: "look", wasHeard: neighbour.link?.takeHeard() ?? false });
     });
   }
-
-  // Connections -------------------------------------------------------------------------------------------------------
 
   #dial(neighbour: Neighbour, number: number, address: string): void {
     const handshake = new DiallerHandshake(this.#identity, neighbour.node, number);
@@ -301,7 +231,8 @@ class Links implements PeerLinks, ConnectionOwner {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown: () => void = () => undefined): void {
     socket.on("error", () => socket.destroy());
     try {
-      this.#admit(request);
+      const { secret, authorizedByTls = false } = this.#options;
+      admit(request, secret !== undefined, authorizedByTls, this.#closed !== undefined);
     } catch (error) {
       this.onProblem(error, undefined);
       refuseUpgrade(socket, error);
@@ -314,35 +245,8 @@ class Links implements PeerLinks, ConnectionOwner {
       this.#unshown.set(connection, onShown);
       this.#endLongestUnshown();
       const { setTimer } = this.#options;
-      connection.begin((events) => acceptPeerSocket(webSocket, socket, events, setTimer), setTimer);
+      connection.begin((events) => new NodePeerSocket(webSocket, socket, events, setTimer), setTimer);
     });
-  }
-
-  #admit(request: IncomingMessage): void {
-    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
-    if (!offered.includes(PEER_SUBPROTOCOL)) {
-      throw new RejectedError(
-        "UNSUPPORTED_PROTOCOL",
-        `Cannot link with a node as the subprotocol must be ${PEER_SUBPROTOCOL}: offered were [${offered.join(", ")}]`,
-      );
-    }
-    const { secret, authorizedByTls = false } = this.#options;
-    const address = request.socket.remoteAddress ?? "unknown";
-    const isVouchedFor = authorizedByTls
-      ? (request.socket as Partial<TLSSocket>).authorized === true
-      : isLoopbackAddress(address);
-    if (secret === undefined && !isVouchedFor) {
-      throw new RejectedError(
-        "UNAUTHENTICATED",
-        `Cannot link with a node at ${address} as without a secret it must ${authorizedByTls ? "show a certificate that this node trusts" : "be on this machine"}`,
-      );
-    }
-    if (this.#closed === undefined) return;
-    throw new OverloadedError(
-      "TOO_MANY_CONNECTIONS",
-      "Cannot link with a node as this one must take connections: it is stopping",
-      1_000,
-    );
   }
 
   /** Beyond `handshakesMax` handshakes the oldest one is ended. A node's own takes milliseconds, so silent ones go first. */
@@ -360,7 +264,7 @@ class Links implements PeerLinks, ConnectionOwner {
       this.#unshown.delete(connection);
       neighbour.connections.set(number, connection);
     }
-    this.#step(neighbour, { type: isAccepted ? "asked" : "ready", connection: number, incarnation, minor, turn });
+    neighbour.step({ type: isAccepted ? "asked" : "ready", connection: number, incarnation, minor, turn });
   }
 
   onOver(connection: PeerConnection): void {
@@ -374,7 +278,7 @@ class Links implements PeerLinks, ConnectionOwner {
 
   onBroke({ node, number }: PeerConnection, isRefused: boolean): void {
     const neighbour = node === undefined ? undefined : this.#neighbours.get(node);
-    if (neighbour !== undefined) this.#step(neighbour, { type: isRefused ? "refused" : "broke", connection: number });
+    neighbour?.step({ type: isRefused ? "refused" : "broke", connection: number });
   }
 
   onClosed(connection: PeerConnection): void {
@@ -384,23 +288,5 @@ class Links implements PeerLinks, ConnectionOwner {
 
   onProblem(error: unknown, node: NodeId | undefined): void {
     if (this.#closed === undefined) this.#options.onProblem(error, node);
-  }
-
-  /** Makes the connection that the machine chose the neighbour's link. */
-  #speak(neighbour: Neighbour, number: number, turn: number): void {
-    const { node } = neighbour;
-    const makeLink = (socket: PeerSocket, granted: CreditGrant): PeerLink =>
-      new PeerLink({
-        node,
-        socket,
-        publications: this.#publications,
-        localRoute: this.#localRoute,
-        onDeadLetter: this.#options.onDeadLetter,
-        onProblem: (error) => this.onProblem(error, node),
-        limits: this.#limits,
-        granted,
-        setTimer: this.#options.setTimer,
-      });
-    neighbour.link = neighbour.connections.get(number)?.speak(turn, makeLink);
   }
 }

@@ -24,7 +24,7 @@ export class PeerReader {
   #tokens = 0;
   #importReference: ImportReference = refuseReference;
 
-  begin(bytes: Uint8Array, importReference: ImportReference): void {
+  begin(bytes: Uint8Array, importReference: ImportReference = refuseReference): void {
     if (bytes.length > PEER_LIMITS.frameBytesMax) {
       throw new RejectedError(
         "FRAME_TOO_LARGE",
@@ -276,7 +276,7 @@ export const isTarget = (value: unknown): value is PeerTarget =>
   typeof value === "string" || (Number.isSafeInteger(value) && (value as number) > 0);
 
 function refuseReference(): never {
-  throw malformed("it may not hold a reference");
+  throw malformed("a frame of the handshake may not hold a reference");
 }
 
 export const malformed = (reason: string): RejectedError =>

@@ -46,7 +46,6 @@ export class CreditReturns {
     }
   }
 
-  /** Sends all waiting credit, if there is any. */
   readonly flush = (): void => {
     if (this.#waiting.size === 0) return;
     const returned = Array.from(this.#waiting, ([to, { bytes, messages }]) => ({ to, bytes, messages }));

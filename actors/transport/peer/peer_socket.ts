@@ -30,7 +30,6 @@ export interface PeerSocketEvents {
   onEnd(end: SocketEnd): void;
 }
 
-/** How a socket ended. */
 export interface SocketEnd {
   /** No process listens at the address. */
   readonly isRefused: boolean;
@@ -51,7 +50,6 @@ export interface PeerTls {
 /** Calls back once after `delayMs`, unless cancelled before. */
 export type SetTimer = (delayMs: number, callback: () => void) => Timer;
 
-/** Dials with `ws`. */
 export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: SetTimer): ConnectPeer {
   // Made anew for each connection, because the certificate may have been replaced.
   const options = () => ({
@@ -71,15 +69,7 @@ export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: Set
     new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options() as object), undefined, events, setTimer);
 }
 
-/** Wraps a WebSocket that the server accepted, with its TCP socket. */
-export const acceptPeerSocket = (
-  webSocket: WebSocket,
-  socket: Duplex,
-  events: PeerSocketEvents,
-  setTimer: SetTimer,
-): PeerSocket => new NodePeerSocket(webSocket, socket, events, setTimer);
-
-class NodePeerSocket implements PeerSocket {
+export class NodePeerSocket implements PeerSocket {
   readonly #webSocket: WebSocket;
   readonly #events: PeerSocketEvents;
   readonly #setTimer: SetTimer;
@@ -89,6 +79,7 @@ class NodePeerSocket implements PeerSocket {
   #isFull = false;
   #hardTimer: Timer | undefined;
 
+  /** @param socket the TCP socket of a WebSocket that was accepted; a dialled one brings its own with the upgrade */
   constructor(webSocket: WebSocket, socket: Duplex | undefined, events: PeerSocketEvents, setTimer: SetTimer) {
     this.#webSocket = webSocket;
     this.#socket = socket;

@@ -28,7 +28,7 @@ export class PeerWriter {
   #exportReference: ExportReference = refuseReference;
 
   /** Begins a frame. `bytes` is its expected size. */
-  begin(exportReference: ExportReference, bytes = 0): void {
+  begin(exportReference: ExportReference = refuseReference, bytes = 0): void {
     this.#exportReference = exportReference;
     this.#start = this.#at;
     this.#tokens = 0;
@@ -43,7 +43,6 @@ export class PeerWriter {
     throw cannot(`a frame may have at most ${PEER_LIMITS.frameBytesMax} bytes: current value is ${frame.length}`);
   }
 
-  /** Forgets a frame that could not be ended. */
   abandon(): void {
     this.#at = this.#start;
   }
@@ -260,8 +259,8 @@ export function isReference(value: object): value is ActorReference<never> {
   return typeof tell === "function" && typeof send === "function";
 }
 
-function refuseReference(reference: ActorReference<never>): never {
-  throw cannot(`it may not hold a reference: current value is ${reference.path}`);
+function refuseReference({ path }: ActorReference<never>): never {
+  throw new InvariantError(`Cannot send a reference as the frame must be a message: current value is ${path}`);
 }
 
 const cannot = (reason: string): InvariantError =>

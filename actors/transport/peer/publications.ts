@@ -18,18 +18,12 @@ export class Publications {
   publish(name: string, actor: ActorReference<never>): { stop(): void } {
     const former = this.#byName.get(name);
     if (former !== undefined) this.#end(name, former, { kind: "stopped" });
-    const publication: Publication = {
-      actor: actor as ActorReference<unknown>,
-      listeners: new Set(),
-      endWatch: undefined,
-    };
+    const known = actor as ActorReference<unknown>;
+    const publication: Publication = { actor: known, listeners: new Set(), endWatch: undefined };
     this.#byName.set(name, publication);
     const { onTerminated } = actor as Partial<TerminationSource>;
-    if (typeof onTerminated === "function") {
-      publication.endWatch = onTerminated.call(actor, (termination: Termination) =>
-        this.#end(name, publication, termination),
-      );
-    }
+    const onEnd = (termination: Termination) => this.#end(name, publication, termination);
+    if (typeof onTerminated === "function") publication.endWatch = onTerminated.call(actor, onEnd);
     return { stop: () => this.#end(name, publication, { kind: "stopped" }) };
   }
 

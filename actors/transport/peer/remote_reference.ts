@@ -2,11 +2,12 @@
  * The address of an actor on another node. A reference that came in a message is bound to the link that it came by, and ends
  * with that link. A reference by name uses whichever link is up. Without a link a message is a dead letter (transport T3).
  */
-import type { ActorReference, Termination } from "../../kernel/actor.ts";
+import type { ActorReference, DeadLetterSample, Termination } from "../../kernel/actor.ts";
 import type { TerminationSource } from "../../kernel/termination_source.ts";
 import type { PeerTarget } from "./peer_frames.ts";
 
-/** A way for messages to the actors of one node. */
+export type OnDeadLetter = (path: string, reason: DeadLetterSample["reason"], message: unknown) => void;
+
 export interface Route {
   tell(to: PeerTarget, message: unknown): void;
   send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean>;

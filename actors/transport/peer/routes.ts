@@ -1,11 +1,9 @@
 /** Routes without a link: to this node's own published actors, and to a node that is not linked. */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import type { OnDeadLetter } from "./peer_link.ts";
 import type { Publications } from "./publications.ts";
-import type { Route } from "./remote_reference.ts";
+import type { OnDeadLetter, Route } from "./remote_reference.ts";
 
-/** The route to this node's own published actors. */
 export function localRoute(publications: Publications, onDeadLetter: OnDeadLetter): Route {
   const drop = (to: string | number, message: unknown): false => {
     onDeadLetter(String(to), "unknown_actor", message);

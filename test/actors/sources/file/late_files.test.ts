@@ -296,6 +296,21 @@ test("W5: a file that is looked at, and a compressed copy with its late bytes, c
     for (const one of [file, copy, next]) await one.close();
   }));
 
+test("W5: a compressed copy with late bytes, which appears as the next file is rotated too, is not read as a file of its own", () =>
+  withFolder(async (path) => {
+    const [life, given] = await rotated(path);
+    await appendFile(`${path}.1`, lines(3, 4));
+    await writeFile(`${path}.2.gz`, gzipSync(await readFile(`${path}.1`)));
+    await unlink(`${path}.1`);
+    await rename(path, `${path}.1`);
+    await writeFile(path, lines(4, 5));
+    given.push(...(await life.take(2)));
+    await appendFile(path, lines(5, 6));
+    given.push(...(await life.take(1)));
+    assert.equal(texts(given).sort(), numbered(0, 6));
+    await life.end();
+  }));
+
 test("W3: a file without a name is closed after five quiet minutes, one with a name is not", () =>
   withFolder(async (path) => {
     for (const isUnlinked of [true, false]) {

@@ -1,14 +1,13 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  initialPeerLink,
-  type PeerLinkEffect,
-  type PeerLinkMessage,
-  type PeerLinkState,
-  type PeerLinkTimes,
-  stepPeerLink,
-} from "../../../../actors/transport/peer/peer_link_machine.ts";
+import { initialPeerLink, stepPeerLink } from "../../../../actors/transport/peer/peer_link_machine.ts";
+import type {
+  PeerLinkEffect,
+  PeerLinkMessage,
+  PeerLinkState,
+  PeerLinkTimes,
+} from "../../../../actors/transport/peer/peer_link_messages.ts";
 import type { LinkEvent } from "../../../../actors/transport/transport.ts";
 import { nodeId } from "../../../../protocols/position.ts";
 
@@ -54,7 +53,7 @@ test("L1: a link is told up once the peer has proved itself, told closed once it
   const { step, kinds } = machine();
   step(kept());
   assert.equal(step(ready(1)), [
-    { type: "open", connection: 1, incarnation: 1, minor: 0, turn: 1 },
+    { type: "open", connection: 1, turn: 1 },
     { type: "tell", event: { kind: "up", node: "b", incarnation: 1, minor: 0 } },
   ]);
   assert.equal(kinds({ type: "broke", connection: 1 }), ["close", "closed", "dial"]);
