@@ -49,16 +49,26 @@ export const hostMetricsSource: SourceDefinition<HostMetricsOptions> = {
   },
 };
 
-class HostMetricsReader implements SourceReader {
+type ReadText = (path: string) => Promise<string>;
+
+export class HostMetricsReader implements SourceReader {
   readonly #options: HostMetricsOptions;
-  readonly #context: SourceContext;
+  readonly #context: Pick<SourceContext, "nowMs" | "log">;
   readonly #term: number;
+  readonly #readText: ReadText;
   readonly #host = hostname();
   readonly #rates = new Map<string, { readonly total: number; readonly atMs: number }>();
   #cores = cpus();
   #failure: string | undefined;
 
-  constructor(options: HostMetricsOptions, context: SourceContext, term: number) {
+  /** @param readText reads the system's counters; tests give their own */
+  constructor(
+    options: HostMetricsOptions,
+    context: Pick<SourceContext, "nowMs" | "log">,
+    term: number,
+    readText: ReadText = (path) => readFile(path, "utf8"),
+  ) {
+    this.#readText = readText;
     this.#options = options;
     this.#context = context;
     this.#term = term;
@@ -133,10 +143,11 @@ class HostMetricsReader implements SourceReader {
 
   async #networkRates(atMs: number): Promise<readonly Reading[]> {
     if (process.platform !== "linux") return [];
-    const text = await this.#attempt("/proc/net/dev", () => readFile("/proc/net/dev", "utf8"));
+    const text = await this.#attempt("/proc/net/dev", () => this.#readText("/proc/net/dev"));
+    if (text === undefined) return [];
     let received = 0;
     let sent = 0;
-    for (const line of (text ?? "").split("\n").slice(2)) {
+    for (const line of text.split("\n").slice(2)) {
       const [name, counters] = line.split(":");
       if (counters === undefined || name?.trim() === "lo") continue;
       const fields = counters.trim().split(/\s+/).map(Number);
@@ -148,10 +159,11 @@ class HostMetricsReader implements SourceReader {
 
   async #diskRates(atMs: number): Promise<readonly Reading[]> {
     if (process.platform !== "linux") return [];
-    const text = await this.#attempt("/proc/diskstats", () => readFile("/proc/diskstats", "utf8"));
+    const text = await this.#attempt("/proc/diskstats", () => this.#readText("/proc/diskstats"));
+    if (text === undefined) return [];
     let read = 0;
     let written = 0;
-    for (const line of (text ?? "").split("\n")) {
+    for (const line of text.split("\n")) {
       const fields = line.trim().split(/\s+/);
       // Whole disks only: the sectors of a disk include those of its partitions.
       if (!/^(sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)$/.test(fields[2] ?? "")) continue;

@@ -130,31 +130,28 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       }
       case "close":
         this.#subscription.stop();
-        void this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#context.tell({ type: "closed" }));
-        return;
+        return this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#context.tell({ type: "closed" }));
       case "report":
         this.#options.observe(effect.report);
     }
   }
 
-  #operate(perform: (call: DeliveryOperation) => Promise<DeliveryMessage>): void {
+  #operate(perform: (call: DeliveryOperation) => Promise<DeliveryMessage>): Promise<void> {
     const operation = new DeliveryOperation(this.#options.operationTimeoutMs, (overdueMs) => {
       if (this.#operation === operation) this.#context.tell({ type: "overdue", overdueMs });
     });
     this.#operation = operation;
-    const answer = async (): Promise<DeliveryMessage> => {
+    const work = async (): Promise<void> => {
       try {
-        return await perform(operation);
-      } catch (error) {
-        return this.#failure(error);
+        this.#context.tell(await perform(operation));
       } finally {
         operation.ended();
+        this.#operation = undefined;
       }
     };
-    this.#inHand = answer().then((message) => {
-      this.#operation = undefined;
-      this.#context.tell(message);
-    });
+    const working = work();
+    this.#inHand = working.catch(() => undefined); // whoever waits for the end of the work is told of its failure elsewhere
+    return working;
   }
 
   #failure(error: unknown): DeliveryMessage {
@@ -221,7 +218,8 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   }
 
   onEffectFailed(effect: DeliveryEffect, error: unknown): DeliveryMessage | undefined {
-    if (effect.type !== "read") return undefined;
+    if (effect.type === "report" || effect.type === "timer" || effect.type === "give_up") return undefined;
+    if (effect.type !== "read") return this.#failure(error);
     if (error instanceof FencedError) return { type: "fenced", fence: undefined };
     const { readId } = effect;
     return { type: "read_failed", readId, reason: reasonOf(error), random: this.#context.random() };

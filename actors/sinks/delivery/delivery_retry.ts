@@ -29,7 +29,7 @@ export function onFailed(
   if (next === undefined) return;
   if (state.occupation === "opening_chain" || state.occupation === "setting_aside")
     state.chain = { isOpen: false, last: undefined };
-  wait(state, next, reason, retryAfterMs, random, effects, next === "open" && needsPerson);
+  wait(state, next, reason, retryAfterMs, random, effects, needsPerson);
 }
 
 type Then = "open" | "write" | "ask" | "rewind";

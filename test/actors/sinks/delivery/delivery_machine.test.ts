@@ -337,6 +337,15 @@ test("sink S8: a sink that refuses the node is tried again without end, no recor
   }
 });
 
+test("a failure that will not pass by itself calls a person, whichever operation fails", () => {
+  const state = createDelivery(DELIVERY_LIMITS, "earliest");
+  for (const message of [{ type: "begin" } as const, OPENED, records(1, 0, 0)]) stepDelivery(state, message, 0);
+  const failed = { type: "failed", reason: "written by a newer release", needsPerson: true, random: 0 } as const;
+  const [, effects] = stepDelivery(state, failed, 0);
+  const report = effects.find(({ type }) => type === "report");
+  assert.is(report?.type === "report" && report.report.kind === "retry" && report.report.needsPerson, true);
+});
+
 test("D12: an overdue operation is told to end, and the sink is asked nothing else before it has", () => {
   const tell = opened();
   tell(records(1, 0, 5));
