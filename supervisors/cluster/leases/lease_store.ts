@@ -1,7 +1,7 @@
 /**
  * Holds a cluster's truth about itself: the registered lives, the coordinator's lease and the assignment table, all in one
- * atomic domain (one hash tag in Redis, E20). `memory_lease_store` and `redis_lease_store` keep this contract, and the
- * suite in test/conformance/leases/ holds both to it.
+ * atomic domain (one hash tag in Redis, E20). `redis_lease_store` keeps this contract. The suite in test/conformance/leases/ holds
+ * it to the contract, and the store in memory that tests and the simulator use.
  *
  *   S1. The store makes incarnations and leader epochs, each `max(stored + 1, the store's clock in ms)`. So none is made
  *       twice, even by a store that lost its tail (E7).
