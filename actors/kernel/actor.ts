@@ -52,22 +52,26 @@ export interface ActorContext<Message> {
   /** In [0, 1). */
   random(): number;
   newId(): string;
-  /** Sees each step of every machine; absent: nobody looks. */
+  /** Absent: nobody looks. */
   readonly observer?: MachineObserver;
 }
 
 /**
- * Sees each step of every machine and each of its effects: counters, traces and lateness stand here once for all actors. Called
- * within the actor's turn, so it must be quick and must not throw.
+ * Sees the machines of all actors: times, failures and lateness are measured here once. Called within the actor's turn, so it must
+ * be quick and must not throw.
  */
 export interface MachineObserver {
   /** Only differences mean something. */
   stopwatchMs(): number;
-  onStep(step: MachineStep): void;
+  /** Absent: steps are not timed one by one. The kernel's statistics count and time the turns of every actor in any case. */
+  onStep?(step: MachineStep): void;
+  /** An effect that took time has ended, or any effect has failed. An effect that is done within its step is not reported. */
   onEffect(effect: MachineEffect): void;
 }
 
 export interface MachineStep {
+  /** The kind of machine, such as `partition`. */
+  readonly machine: string;
   /** Of the actor. */
   readonly path: string;
   /** The message's `type`. */
@@ -79,13 +83,15 @@ export interface MachineStep {
 }
 
 export interface MachineEffect {
+  /** The kind of machine, such as `partition`. */
+  readonly machine: string;
   /** Of the actor. */
   readonly path: string;
   /** The effect's `type`. */
   readonly effect: string;
   /** `late`: its deadline passed first. */
   readonly outcome: "done" | "failed" | "late";
-  /** From its beginning to its end, in ms. */
+  /** From its beginning to its end, in ms; 0 for a failure within the step. */
   readonly tookMs: number;
 }
 
@@ -191,7 +197,7 @@ export interface KernelWorld {
   random(): number;
   newId(): string;
   setTimer(delayMs: number, callback: () => void): Timer;
-  /** Sees each step of every machine. */
+  /** Sees the machines of all actors. */
   readonly observer?: MachineObserver;
   /** Called once for each crash, whatever the supervisor decides, so that a crash mended by a restart is noticed too. */
   onCrash?(path: string, error: unknown): void;

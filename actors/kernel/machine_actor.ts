@@ -6,6 +6,7 @@
  *   A3. Each effect fails at most once, by its error or by its deadline; the actor ignores a result that comes later.
  *   A4. A failure that the shell does not map to a message is a crash of the actor.
  *   A5. A life hears only its own answers: results, failures and timers of a former life are dropped.
+ *   A6. The observer hears once of each effect that takes time or fails: done, failed or late.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { Machine } from "../../protocols/machine.ts";
@@ -13,6 +14,7 @@ import type {
   ActorContext,
   ActorDefinition,
   ActorReference,
+  MachineEffect,
   MachineObserver,
   MailboxLimits,
   Supervision,
@@ -51,6 +53,8 @@ export interface Shell<State, Message extends Typed, Effect extends Typed, Input
 
 export interface MachineActorOptions<State, Message extends Typed, Effect extends Typed, Input = Message> {
   readonly name: string;
+  /** The kind of machine, for metrics: one word for all actors of its sort. */
+  readonly machine: string;
   readonly mailbox?: MailboxLimits;
   readonly supervision?: Supervision;
   life(context: MachineContext<Message>): Shell<State, Message, Effect, Input>;
@@ -67,6 +71,8 @@ export function machineActor<State, Message extends Typed, Effect extends Typed,
   };
 }
 
+type Outcome = MachineEffect["outcome"];
+
 /** @param isInTurn a throw is then the actor's crash */
 type OnFailed<Effect> = (effect: Effect, error: unknown, isInTurn: boolean) => void;
 
@@ -82,8 +88,8 @@ class Call {
   }
 }
 
-/** A life's answer to itself, which goes through its mailbox. */
-class Answer<Message extends Typed> {
+/** A life's answer to itself, which goes through its mailbox. Exported for the simulator, which reads and changes messages. */
+export class Answer<Message extends Typed> {
   readonly life: unknown;
   readonly message: Message;
 
@@ -99,6 +105,7 @@ class Answer<Message extends Typed> {
 
 class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   readonly #shell: Shell<State, Message, Effect, Input>;
+  readonly #machine: string;
   readonly #context: MachineContext<Message>;
   readonly #observer: MachineObserver | undefined;
   readonly #own: ActorReference<unknown>;
@@ -109,6 +116,7 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
 
   constructor(options: MachineActorOptions<State, Message, Effect, Input>, context: ActorContext<Message>) {
     this.#own = context.self as ActorReference<unknown>;
+    this.#machine = options.machine;
     this.#observer = context.observer;
     this.#context = {
       ...context,
@@ -136,14 +144,14 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
 
   step(message: Message): void {
     const observer = this.#observer;
-    if (observer === undefined) {
+    if (observer?.onStep === undefined) {
       this.#advance(message);
       return;
     }
     const startedMs = observer.stopwatchMs();
     const effects = this.#advance(message);
     const tookMs = observer.stopwatchMs() - startedMs;
-    observer.onStep({ path: this.#context.path, message: message.type, effects, tookMs });
+    observer.onStep({ ...this.#about(), message: message.type, effects, tookMs });
   }
 
   /** Answers with the number of effects. */
@@ -156,20 +164,42 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
 
   #begin(effect: Effect): void {
     const deadlineMs = this.#shell.deadlineMs?.(effect);
-    if (deadlineMs === undefined && this.#observer === undefined) this.#perform(effect);
-    else new Attempt(this.#context, this.#observer, effect, deadlineMs).begin(this.#performed, this.#failed);
+    if (deadlineMs === undefined) this.#perform(effect);
+    else new Attempt(this.#context, effect, deadlineMs, this.#endOf(effect)).begin(this.#performed, this.#failed);
   }
 
-  /** Most effects: nobody watches, and no deadline is set. */
+  /** Most effects: no deadline is set, and most are done when this returns. */
   #perform(effect: Effect): void {
     let work: void | Promise<void>;
     try {
       work = this.#shell.perform(effect, this.#context, this.#state);
     } catch (error) {
+      this.#observer?.onEffect({ ...this.#about(), effect: effect.type, outcome: "failed", tookMs: 0 });
       this.#failed(effect, error, true);
       return;
     }
-    work?.catch((error: unknown) => this.#failed(effect, error, false));
+    if (work === undefined) return;
+    const ended = this.#endOf(effect);
+    work.then(
+      () => ended("done"),
+      (error: unknown) => {
+        ended("failed");
+        this.#failed(effect, error, false);
+      },
+    );
+  }
+
+  #about(): { readonly machine: string; readonly path: string } {
+    return { machine: this.#machine, path: this.#context.path };
+  }
+
+  /** Tells the observer, when called, how an effect that begins now has ended. */
+  #endOf({ type }: Effect): (outcome: Outcome) => void {
+    const observer = this.#observer;
+    if (observer === undefined) return () => undefined;
+    const startedMs = observer.stopwatchMs();
+    return (outcome) =>
+      observer.onEffect({ ...this.#about(), effect: type, outcome, tookMs: observer.stopwatchMs() - startedMs });
   }
 
   readonly #failed: OnFailed<Effect> = (effect, error, isInTurn) => {
@@ -185,13 +215,12 @@ function raise(error: unknown): never {
   throw error;
 }
 
-/** One effect that somebody watches, or that has a deadline. */
+/** One effect that has a deadline. */
 class Attempt<Message extends Typed, Effect extends Typed> {
   readonly #context: MachineContext<Message>;
-  readonly #observer: MachineObserver | undefined;
   readonly #effect: Effect;
-  readonly #deadlineMs: number | undefined;
-  readonly #startedMs: number;
+  readonly #deadlineMs: number;
+  readonly #tellEnd: (outcome: Outcome) => void;
   #isOpen = true;
   #isLate = false;
   #hasTold = false;
@@ -201,15 +230,14 @@ class Attempt<Message extends Typed, Effect extends Typed> {
 
   constructor(
     context: MachineContext<Message>,
-    observer: MachineObserver | undefined,
     effect: Effect,
-    deadlineMs: number | undefined,
+    deadlineMs: number,
+    tellEnd: (outcome: Outcome) => void,
   ) {
     this.#context = context;
-    this.#observer = observer;
     this.#effect = effect;
     this.#deadlineMs = deadlineMs;
-    this.#startedMs = observer?.stopwatchMs() ?? 0;
+    this.#tellEnd = tellEnd;
   }
 
   begin(
@@ -234,43 +262,37 @@ class Attempt<Message extends Typed, Effect extends Typed> {
       );
       return;
     }
-    this.#endsWithMessage = this.#deadlineMs !== undefined;
-    if (!this.#endsWithMessage || this.#hasTold) this.#end("done");
+    this.#endsWithMessage = true;
+    if (this.#hasTold) this.#end("done");
   }
 
   #setDeadline(onFailed: OnFailed<Effect>): void {
-    const deadlineMs = this.#deadlineMs;
-    if (deadlineMs === undefined) return;
-    this.#deadline = this.#context.callAfter(deadlineMs, () => {
+    this.#deadline = this.#context.callAfter(this.#deadlineMs, () => {
       if (!this.#end("late")) return;
       this.#isLate = true;
-      const reason = `it must be done in time: current value is ${deadlineMs} ms`;
-      const { path } = this.#context;
-      const error = new UnavailableError("TIMEOUT", `Cannot finish an effect of ${path} as ${reason}`);
+      const reason = `it must be done in time: current value is ${this.#deadlineMs} ms`;
+      const error = new UnavailableError("TIMEOUT", `Cannot finish an effect of ${this.#context.path} as ${reason}`);
       onFailed(this.#effect, error, false);
     });
   }
 
   /** A3: the context of one effect, which goes deaf with the deadline. */
   #heard(): MachineContext<Message> {
-    if (this.#deadlineMs === undefined) return this.#context;
-    const isHeard = (): boolean => {
-      if (this.#isLate) return false;
+    const tell = (message: Message): void => {
+      if (this.#isLate) return;
       this.#hasTold = true;
       if (this.#endsWithMessage) this.#end("done");
-      return true;
+      this.#context.tell(message);
     };
-    return { ...this.#context, tell: (message) => isHeard() && this.#context.tell(message) };
+    return { ...this.#context, tell };
   }
 
   /** False where it has ended before. */
-  #end(outcome: "done" | "failed" | "late"): boolean {
+  #end(outcome: Outcome): boolean {
     if (!this.#isOpen) return false;
     this.#isOpen = false;
     this.#deadline?.cancel();
-    const { path } = this.#context;
-    const tookMs = (this.#observer?.stopwatchMs() ?? 0) - this.#startedMs;
-    this.#observer?.onEffect({ path, effect: this.#effect.type, outcome, tookMs });
+    this.#tellEnd(outcome);
     return true;
   }
 }

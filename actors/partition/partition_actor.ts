@@ -55,6 +55,7 @@ type FollowRequest = Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
 export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => {
   const suspects: Suspects = new Map();
   return machineActor<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>({
+    machine: "partition",
     name: String(options.partition.partition),
     // Append credit slows sessions before this mailbox is full: the bound is the last line of defence (E19).
     mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },

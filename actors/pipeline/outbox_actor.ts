@@ -51,6 +51,7 @@ const stateCheckpoint = (pipeline: string): string => `pipeline/${pipeline}/stat
 
 export const outboxActor = (options: OutboxOptions): ActorDefinition<OutboxMessage> =>
   machineActor<OutboxState, OutboxMessage, OutboxEffect>({
+    machine: "outbox",
     name: `outbox-${options.pipeline.name}`,
     life: (context) => new OutboxShell(options, context),
   });

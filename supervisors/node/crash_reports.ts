@@ -1,11 +1,15 @@
-/** Reports crashed actors: each crash writes one log line and adds one to a counter, so that no fault repeats unseen. */
+/**
+ * The real world of a node's actors, with what operators see of it: each crash writes one log line and adds one to a counter, so
+ * that no fault repeats unseen, and the effects of all machines are counted and timed.
+ */
 
 import { realWorld, type TimedWorld } from "../../actors/kernel/world.ts";
+import { effectMetrics } from "../../actors/observers/effect_metrics.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { HeadraceError } from "../../protocols/errors.ts";
 
-/** The real world, whose crashes are reported. */
+/** The real world, whose crashes and effects are reported. */
 export function reportingWorld(log: NodeLog, metrics: Metrics): TimedWorld {
   const crash = (message: string) => (path: string, error: unknown) => {
     const [station = path] = path.split("/");
@@ -14,6 +18,7 @@ export function reportingWorld(log: NodeLog, metrics: Metrics): TimedWorld {
   };
   return {
     ...realWorld(),
+    observer: effectMetrics(metrics, () => performance.now()),
     onCrash: crash("an actor crashed"),
     onUnhandled: (path, error) => log("error", "an actor failed for good", { actor: path, ...reasonOf(error) }),
   };

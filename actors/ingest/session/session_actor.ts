@@ -45,6 +45,7 @@ export interface SessionOptions {
 
 export const sessionActor = (options: SessionOptions): ActorDefinition<SessionInput> =>
   machineActor<SessionState, SessionMessage, SessionEffect, SessionInput>({
+    machine: "session",
     name: options.name,
     mailbox: { messagesMax: 1_024, weightBytesMax: MAILBOX_BYTES_MAX },
     life: (context) => new SessionShell(options, context),

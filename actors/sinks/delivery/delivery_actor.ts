@@ -58,6 +58,7 @@ const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
 export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
   return machineActor<DeliveryState, DeliveryMessage, DeliveryEffect>({
+    machine: "delivery",
     name: `${deliveryName(options)}-${partitionName(options.feed.partition)}`.replaceAll("/", "-"),
     life: (context) => new DeliveryShell(options, context),
   });

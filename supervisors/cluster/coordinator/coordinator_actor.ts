@@ -51,6 +51,7 @@ interface State {
 
 export const coordinatorActor = (options: CoordinatorOptions): ActorDefinition<CoordinatorMessage> =>
   machineActor<State, Message, Effect, CoordinatorMessage>({
+    machine: "coordinator",
     name: "coordinator",
     life: () => {
       const clock = new SteadyClock();

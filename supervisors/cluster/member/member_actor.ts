@@ -55,6 +55,7 @@ type Message = MemberMessage | { readonly type: "coordinator_ended"; readonly te
 
 export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessage> =>
   machineActor<MemberState, Message, MemberEffect, MemberMessage>({
+    machine: "member",
     name: "member",
     // A coordinator that fails is not restarted: its lease is given up, and the next one elected reads the table anew.
     supervision: {

@@ -27,6 +27,7 @@ async function fixture(
   let seen: string[] = [];
   const actor = system.spawn(
     machineActor<string[], Message, Effect>({
+      machine: "doer",
       name: "m",
       life: () => {
         seen = [];
@@ -216,7 +217,7 @@ test("what comes from the mailbox is taken by the shell, and answers go by it", 
   await system.shutdown();
 });
 
-test("an observer sees each step with its effects, and how each effect ended", async () => {
+test("an observer sees each step with its effects, and how each effect that took time or failed has ended (A6)", async () => {
   const steps: MachineStep[] = [];
   const ends: MachineEffect[] = [];
   let nowMs = 0;
@@ -229,32 +230,36 @@ test("an observer sees each step with its effects, and how each effect ended", a
     ...failedAs,
     deadlineMs: ({ type }) => (type === "late" ? 50 : undefined),
     perform: (effect) => {
+      if (effect === "throws") throw new Error("thrown");
       if (effect === "rejects") return Promise.reject(new Error("rejected"));
+      if (effect === "done") return Promise.resolve();
       return effect === "late" ? new Promise(() => undefined) : undefined;
     },
   };
   const { world, system, actor, seen } = await fixture(over, observer);
-  actor.tell({ type: "do", effects: ["done", "rejects", "late"] });
-  await until(() => seen().length === 2);
+  actor.tell({ type: "do", effects: ["done at once", "throws", "done", "rejects", "late"] });
+  await until(() => seen().length === 3 && ends.length === 3);
   world.advance(50);
-  await until(() => seen().length === 3);
+  await until(() => seen().length === 4);
   assert.equal(
-    steps.map(({ path, message, effects }) => [path, message, effects]),
+    steps.map(({ machine, path, message, effects }) => [machine, path, message, effects]),
     [
-      ["m", "do", 3],
-      ["m", "failed", 0],
-      ["m", "failed", 0],
+      ["doer", "m", "do", 5],
+      ["doer", "m", "failed", 0],
+      ["doer", "m", "failed", 0],
+      ["doer", "m", "failed", 0],
     ],
   );
   assert.equal(
     ends.map(({ effect, outcome }) => [effect, outcome]),
     [
+      ["throws", "failed"],
       ["done", "done"],
       ["rejects", "failed"],
       ["late", "late"],
     ],
   );
-  assert.ok([...steps, ...ends].every(({ tookMs }) => tookMs > 0));
+  assert.ok([...steps, ...ends.slice(1)].every(({ tookMs }) => tookMs > 0));
   await system.shutdown();
 });
 

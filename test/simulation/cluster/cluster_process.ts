@@ -5,7 +5,9 @@
  *   - An order of a lower term than the highest heard is not carried out (member M1).
  *   - A partition is taken only under a grant that the table holds for this life (coordinator O1 and O2).
  */
+
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
+import { Answer } from "../../../actors/kernel/machine_actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
 import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
 import { reasonOf } from "../../../protocols/errors.ts";
@@ -290,7 +292,13 @@ export const startAround =
     if (actor instanceof Promise)
       throw new Error(`Cannot simulate ${definition.name} as an actor must start at once: its start returns a promise`);
     const receive = (message: Message) => actor.receive(message);
-    return { receive: (message) => around(message, receive), stop: () => actor.stop?.() };
+    /** The answer of a life to itself is seen without its envelope, and handed on within one. */
+    const receiveAnswer = ({ life, message }: { readonly life: unknown; readonly message: Message }) =>
+      around(message, (inner) => actor.receive(new Answer(life, inner as never) as unknown as Message));
+    return {
+      receive: (message) => (message instanceof Answer ? receiveAnswer(message) : around(message, receive)),
+      stop: () => actor.stop?.(),
+    };
   };
 
 /** A message that a member must ignore if its term is over. */

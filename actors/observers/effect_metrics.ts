@@ -1,0 +1,36 @@
+/**
+ * Metrics of the effects of all machines that take time, such as appends to the log and writes to a sink: how many ended in which
+ * way, and how long they took. One observer serves every actor of the node; leaves the measuring to the kernel.
+ */
+import type { MachineEffect, MachineObserver } from "../kernel/actor.ts";
+import type { Counter, Metrics } from "./metrics.ts";
+
+interface EffectCounters {
+  readonly ends: Counter;
+  readonly seconds: Counter;
+}
+
+/** @param stopwatchMs a monotonic clock, in ms */
+export function effectMetrics(metrics: Metrics, stopwatchMs: () => number): MachineObserver {
+  const known = new Map<string, EffectCounters>();
+  const make = ({ machine, effect, outcome }: MachineEffect): EffectCounters => {
+    const labels = { machine, effect, outcome };
+    return {
+      ends: metrics.counter("headrace_effects_total", "Effects of actors that took time or failed", labels),
+      seconds: metrics.counter("headrace_effect_seconds_total", "Time that these effects took", labels),
+    };
+  };
+  return {
+    stopwatchMs,
+    onEffect(ended) {
+      const key = `${ended.machine}/${ended.effect}/${ended.outcome}`;
+      let counters = known.get(key);
+      if (counters === undefined) {
+        counters = make(ended);
+        known.set(key, counters);
+      }
+      counters.ends.add(1);
+      counters.seconds.add(ended.tookMs / 1_000);
+    },
+  };
+}
