@@ -12,13 +12,13 @@ import { clearSecrets } from "../security/secrets/clear_secrets.ts";
 import { type Expanded, expandTexts } from "../security/secrets/expand_texts.ts";
 import { HIDDEN, HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { complete } from "./complete_configuration.ts";
-import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
+import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type KnownKinds, type Raw, without } from "./configuration_raw.ts";
 import { referenceProblems, schemaTwice } from "./configuration_references.ts";
 import { CONFIGURATION_SCHEMA, type Configuration, type Options } from "./configuration_schema.ts";
 import { shown, stepProblems } from "./configuration_steps.ts";
 import { environmentVariable } from "./environment.ts";
-import { nearest } from "./nearest_word.ts";
+import { unknownKey } from "./nearest_word.ts";
 
 export type { LineAt, Problem } from "./configuration_problem.ts";
 export type { KnownKinds } from "./configuration_raw.ts";
@@ -154,20 +154,11 @@ async function schemaProblems(
       const unknown = (error.params as { additionalProperty?: string }).additionalProperty;
       if (unknown !== undefined) {
         const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
-        const guess = nearest(unknown, known);
-        return {
-          line: at([...path, unknown]),
-          path: pointer([...path, unknown]),
-          reason: `unknown key ${unknown}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
-        };
+        return problemAt(at, [...path, unknown], unknownKey(unknown, known));
       }
       const allowed = (error.params as { allowedValues?: unknown[] }).allowedValues;
       const detail = allowed === undefined ? "" : `: ${allowed.join(", ")}`;
-      return {
-        line: at(path),
-        path: pointer(path),
-        reason: `${error.message ?? "is not valid"}${detail}: current value is ${shown(error.data)}`,
-      };
+      return problemAt(at, path, `${error.message ?? "is not valid"}${detail}: current value is ${shown(error.data)}`);
     });
 }
 
@@ -202,8 +193,7 @@ async function readSchemaFiles(
   for (const [name, stream] of Object.entries(raw.streams ?? {})) {
     const file = stream.schemaFile;
     if (typeof file !== "string") continue;
-    const path = ["streams", name, "schemaFile"];
-    const refuse = (reason: string) => problems.push({ line: at(path), path: pointer(path), reason });
+    const refuse = (reason: string) => problems.push(problemAt(at, ["streams", name, "schemaFile"], reason));
     try {
       const place = resolve(folder, file);
       const { size } = await stat(place);
