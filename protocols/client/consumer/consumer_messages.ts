@@ -1,5 +1,6 @@
 /** The messages and the effects of the consumer's machine. */
 import type { HeadraceError } from "../../errors.ts";
+import type { PartitionPlace } from "../../position.ts";
 import type { ClientFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
 
@@ -34,19 +35,7 @@ export type ConsumerEffect =
       readonly fromOffset: number;
       readonly sizeBytes: number;
     }
-  | {
-      readonly type: "trimmed";
-      readonly id: number;
-      readonly stream: string;
-      readonly partition: number;
-      readonly firstOffset: number;
-    }
-  | {
-      readonly type: "truncated";
-      readonly id: number;
-      readonly stream: string;
-      readonly partition: number;
-      readonly divergence: number;
-    }
+  | (PartitionPlace & { readonly type: "trimmed"; readonly id: number; readonly firstOffset: number })
+  | (PartitionPlace & { readonly type: "truncated"; readonly id: number; readonly divergence: number })
   | { readonly type: "ended"; readonly id: number; readonly error: HeadraceError | undefined }
   | { readonly type: "stopped"; readonly error: HeadraceError | undefined };
