@@ -15,7 +15,7 @@ import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
 import { pause, SYSTEM_CLOCK } from "../../protocols/clock.ts";
 import { RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, nodeId, partitionName } from "../../protocols/position.ts";
-import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
+import type { PartitionOrder, PlacementEvent, PlacementOrder } from "../node/placement.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
 import {
   type ClusterCommand,
@@ -30,7 +30,7 @@ import {
 } from "./cluster.ts";
 import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
 import type { LeaseStore } from "./leases/lease_store.ts";
-import { memberActor, type Placement } from "./member/member_actor.ts";
+import { memberActor } from "./member/member_actor.ts";
 import { createMember, type MemberMessage, type MemberState } from "./member/member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
 import { OwnerPointers, partitionActorName } from "./owner_pointers.ts";
@@ -151,11 +151,11 @@ export class ClusterNode implements ClusterControl {
   }
 
   /** A member also drops partitions that were never placed here: the tree hears only of those that it has had orders for. */
-  #order(name: PartitionName, order: Parameters<Placement["order"]>[1]): void {
+  #order(name: PartitionName, order: PartitionOrder): void {
     if (order.type !== "drop") this.#ordered.add(name);
     else if (!this.#ordered.delete(name)) return;
     const { stream, partition } = partitionOfName(name);
-    this.#parts.order(stream, { ...order, partition } as PlacementOrder);
+    this.#parts.order(stream, { ...order, partition });
   }
 
   /** An actor of the tree ended while it held the order to drop the partition, and its successor placed it again. */

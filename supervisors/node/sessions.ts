@@ -22,6 +22,7 @@ import type { ConnectionGate } from "../security/admission/connection_gate.ts";
 import type { Audit } from "../security/audit/audit_log.ts";
 import type { AuditEvent } from "../security/audit/audit_machine.ts";
 import { refusalKind } from "../security/audit/audit_requests.ts";
+import { setTimer } from "./reload_credentials.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface SessionParts {
@@ -137,21 +138,17 @@ export function listen(
 ): Promise<WebSocketListener> {
   return createWebSocketListener({
     frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
-    setTimer: (delayMs, callback) => {
-      const timer = setTimeout(callback, delayMs).unref();
-      return { cancel: () => clearTimeout(timer) };
-    },
+    setTimer,
     openSession: (peer, decode, request, onEnd) => {
       const bearer = bearerOf(request.headers.authorization);
       let held: Held | undefined;
       let isOver = false;
       const address = request.socket.remoteAddress; // undefined once the connection has closed
-      const session = deferred<ActorReference<SessionInput>>();
       const environment: SessionEnvironment = {
         ...sessions.environment,
         authenticate: async (token) => {
           const found = await access.hold(token ?? bearer, request.socket, () => {
-            void session.promise.then((one) => one.tell({ type: "grant_ended" }));
+            opened.then((session) => session.tell({ type: "grant_ended" })).catch(() => undefined); // never opened
           });
           if (found === undefined) told({ kind: "refused_login", action: "hello", outcome: "UNAUTHENTICATED" });
           if (isOver) found?.stop();
@@ -183,18 +180,10 @@ export function listen(
         charge: (cost) => peer.charge?.(cost),
         hold: (forMs) => peer.hold?.(forMs),
       };
-      return sessions.open(environment, audited, decode, onEnd).then((one) => {
-        session.resolve(one);
-        return one;
-      });
+      const opened = sessions.open(environment, audited, decode, onEnd);
+      return opened;
     },
   });
-}
-
-function deferred<Value>() {
-  let resolve: (value: Value) => void = () => undefined;
-  const promise = new Promise<Value>((done) => (resolve = done));
-  return { promise, resolve: (value: Value) => resolve(value) };
 }
 
 /** Reserved names of the node's own producers: a client with such a name could fence a source or a derived stream. */
