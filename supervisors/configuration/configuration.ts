@@ -6,7 +6,7 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Document, LineCounter, Node } from "yaml";
 import { loadDriver } from "../../deps.ts";
-import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
+import { ConfigurationError, RejectedError, reasonOf } from "../../protocols/errors.ts";
 import { parseExactJson } from "../../protocols/values/parse_json.ts";
 import { clearSecrets } from "../security/secrets/clear_secrets.ts";
 import { type Expanded, expandTexts } from "../security/secrets/expand_texts.ts";
@@ -35,22 +35,25 @@ export type Loaded =
 
 /** Reads and checks a file. Throws `ConfigurationError` with every problem, one to a line. */
 export async function loadConfiguration(file: string, kinds: KnownKinds): Promise<Configuration> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      `Cannot read the configuration as the file must be readable: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
-  const loaded = await checkConfiguration(text, dirname(resolve(file)), kinds);
+  const loaded = await checkConfiguration(await readConfiguration(file), dirname(resolve(file)), kinds);
   if (loaded.kind === "loaded") return loaded.configuration;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
     loaded.problems.map((problem) => `${file}:${problem.line}: ${problem.path}: ${problem.reason}`).join("\n"),
   );
+}
+
+/** The text of a configuration. Throws `ConfigurationError`. */
+export async function readConfiguration(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot read the configuration as the file must be readable: ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 /** A YAML text that was checked against a schema, with the lines of its places. */
@@ -209,7 +212,7 @@ async function readSchemaFiles(
         refuse("must hold a JSON Schema with a keyword: an empty one takes every event, as no schema does");
       } else schemas.set(name, read as Options);
     } catch (error) {
-      refuse(`cannot be read: ${error instanceof RangeError ? "it nests too deep" : (error as Error).message}`);
+      refuse(`cannot be read: ${error instanceof RangeError ? "it nests too deep" : reasonOf(error)}`);
     }
   }
   return schemas;
