@@ -18,35 +18,14 @@ export interface Place {
   readonly definedAt: ReadonlyMap<number, number>;
 }
 
-/** Bytes that follow the token of a value of fixed size. */
-const FIXED_BYTES: Readonly<Record<number, number>> = {
-  202: 4,
-  203: 8,
-  204: 1,
-  205: 2,
-  206: 4,
-  207: 8,
-  208: 1,
-  209: 2,
-  210: 4,
-  211: 8,
-  212: 2,
-  213: 3,
-  214: 5,
-  215: 9,
-  216: 17,
-};
+/** By token: bytes that follow it, where the value has a fixed size. Tokens before 202 are values by themselves. */
+const FIXED_BYTES = new Uint8Array(256);
+FIXED_BYTES.set([4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17], 202);
 /** Tokens whose length follows in 1, 2 or 4 bytes, and the bytes that come with them besides the length. */
 const SIZED: Readonly<Record<number, readonly [lengthBytes: number, extraBytes: number]>> = {
-  196: [1, 0],
-  197: [2, 0],
-  198: [4, 0],
-  199: [1, 1],
-  200: [2, 1],
-  201: [4, 1],
-  217: [1, 0],
-  218: [2, 0],
-  219: [4, 0],
+  ...{ 196: [1, 0], 197: [2, 0], 198: [4, 0] },
+  ...{ 199: [1, 1], 200: [2, 1], 201: [4, 1] },
+  ...{ 217: [1, 0], 218: [2, 0], 219: [4, 0] },
 };
 
 /** The first size of the buffer in bytes: most events fit, and a larger event grows it. */
@@ -168,7 +147,7 @@ export class EventWalk {
     if (token >= 0xa0 && token < 0xc0) return 1 + (token & 0x1f);
     const sized = SIZED[token];
     if (sized !== undefined) return 1 + sized[0] + sized[1] + this.unsigned(this.at + 1, sized[0]);
-    return 1 + (FIXED_BYTES[token] ?? 0);
+    return 1 + (FIXED_BYTES[token] as number);
   }
 
   private sizedContainer(lengthBytes: number, valuesEach: number): void {

@@ -75,8 +75,7 @@ export class Producer {
     const { producerId, token, producerEpoch, client = "headrace-js", addresses, connect, forward } = options;
     const { dedupeWindowMs } = this.options;
     const about = { client, producerId, instance: this.instance, token, producerEpoch };
-    const identity = { ...about, dedupeWindowMs, addresses, forward };
-    this.state = createProducer(identity);
+    this.state = createProducer({ ...about, dedupeWindowMs, addresses, forward });
     this.settlements = new Settlements(options, (id) => this.buffer.release(id));
     this.buffer = new SendBuffer(
       this.options,
