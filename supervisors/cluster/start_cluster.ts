@@ -107,8 +107,7 @@ function usedCpuMs(): number {
 
 function* namesHere(directory: NodeDirectory): Iterable<string> {
   for (const { stream, partition, entry } of directory.all()) {
-    if (entry.feed !== undefined)
-      yield partitionName({ stream, partition: partition as PartitionReference["partition"] });
+    if (entry.feed !== undefined) yield partitionName({ stream, partition });
   }
 }
 

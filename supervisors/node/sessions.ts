@@ -1,6 +1,5 @@
 /** The sessions of a node: for connections over WebSocket, and for the producers within the node. */
 
-import type { SchemaVersion } from "../../actors/ingest/schema/schema_registry.ts";
 import { CreditPool } from "../../actors/ingest/session/credit_pool.ts";
 import { connectInProcess, type OpenInProcess } from "../../actors/ingest/session/in_process_connection.ts";
 import { createInspect } from "../../actors/ingest/session/inspection.ts";
@@ -8,32 +7,25 @@ import { RecordsBudget } from "../../actors/ingest/session/records_budget.ts";
 import { type SessionHostMessage, sessionHost } from "../../actors/ingest/session/session_host.ts";
 import type { SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
-import { type Log, SHORT_LIVED_PRODUCERS } from "../../actors/log/log.ts";
+import { SHORT_LIVED_PRODUCERS } from "../../actors/log/log.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import { createWebSocketListener, type WebSocketListener } from "../../actors/transport/websocket_listener.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
 import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../../protocols/wire/frames.ts";
-import type { Configuration } from "../configuration/configuration_schema.ts";
 import { bearerOf } from "../http/http_server.ts";
 import type { Access, Grants, Held } from "../security/access/access.ts";
 import type { ConnectionGate } from "../security/admission/connection_gate.ts";
 import type { Audit } from "../security/audit/audit_log.ts";
 import type { AuditEvent } from "../security/audit/audit_machine.ts";
 import { refusalKind } from "../security/audit/audit_requests.ts";
+import type { Foundation } from "./foundation.ts";
 import { setTimer } from "./reload_credentials.ts";
-import type { NodeDirectory } from "./stream_directory.ts";
 
-export interface SessionParts {
-  readonly log: Log;
-  readonly access: Access;
-  readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
-  readonly schemas: ReadonlyMap<string, readonly SchemaVersion[]>;
-  readonly name: string;
+type SessionParts = Pick<Foundation, "log" | "access" | "configuration" | "directory" | "schemas" | "name"> & {
   readonly metrics: Pick<Metrics, "counter">;
-}
+};
 
 export interface Sessions {
   readonly environment: SessionEnvironment;

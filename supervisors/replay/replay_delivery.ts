@@ -1,24 +1,17 @@
 /** Makes the deliveries of a replay, each with the sink's own operations, and counts and logs their reports. */
-
-import type { Log } from "../../actors/log/log.ts";
-import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { partitionName } from "../../protocols/position.ts";
-import type { Configuration } from "../configuration/configuration_schema.ts";
 import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
 import { eventTimeReader } from "../node/event_time.ts";
+import type { Foundation } from "../node/foundation.ts";
 import type { ReplayActorOptions } from "./replay_actor.ts";
 import { replayInput } from "./replay_input.ts";
 import type { StoredReplay } from "./replay_record.ts";
 
-export interface ReplayDeliveryParts {
-  readonly log: Pick<Log, "clusterId">;
-  readonly nodeLog: NodeLog;
-  readonly metrics: Metrics;
-  readonly configuration: Configuration;
+export interface ReplayDeliveryParts extends Pick<Foundation, "log" | "nodeLog" | "metrics" | "configuration"> {
   readonly pipelines: ReadonlyMap<string, Pipeline>;
   readonly connect: Connect;
 }

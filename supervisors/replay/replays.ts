@@ -10,10 +10,8 @@
  *       partition that moves goes on from the sink's position.
  *   R5. A replay is done once each of its partitions was done on some node (replay_shares.ts).
  */
-import type { ActorSystem } from "../../actors/kernel/actor.ts";
-import type { Log } from "../../actors/log/log.ts";
 import { ConfigurationError, HeadraceError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
-import type { NodeDirectory } from "../node/stream_directory.ts";
+import type { Foundation } from "../node/foundation.ts";
 import { replayActor, replayWatch } from "./replay_actor.ts";
 import { type ReplayDeliveryParts, replayDelivery } from "./replay_delivery.ts";
 import { rangesOf } from "./replay_ranges.ts";
@@ -38,10 +36,7 @@ const METADATA_PREFIX = "replay/";
 
 export type { ReplayDescription } from "./replay_record.ts";
 
-export interface ReplayParts extends ReplayDeliveryParts {
-  readonly system: ActorSystem;
-  readonly log: Log;
-  readonly directory: NodeDirectory;
+export interface ReplayParts extends ReplayDeliveryParts, Pick<Foundation, "system" | "directory"> {
   nowMs(): number;
 }
 

@@ -12,7 +12,16 @@
  *   S5. A call that rejects with anything but `FencedError` has an unknown outcome: the writer reads the table again.
  */
 import type { NodeId } from "../../../protocols/position.ts";
-import type { AssignmentTable, Decision, Leader, Life, Member, MemberProfile, TableEntry } from "../cluster.ts";
+import type {
+  AssignmentTable,
+  ClusterTimes,
+  Decision,
+  Leader,
+  Life,
+  Member,
+  MemberProfile,
+  TableEntry,
+} from "../cluster.ts";
 
 export interface Joined extends Life {
   /** Ms of probation, if the node was declared dead before (E20); else 0. */
@@ -33,12 +42,7 @@ export type ElectionOutcome =
   | { readonly kind: "elected"; readonly leaderEpoch: number }
   | { readonly kind: "held"; readonly leader: Leader; readonly leaseExpiresInMs: number };
 
-/** The part of `ClusterTimes` that probation follows from. */
-export interface Probation {
-  readonly probationFirstMs: number;
-  readonly probationMaxMs: number;
-  readonly deathsForgottenMs: number;
-}
+export type Probation = Pick<ClusterTimes, "probationFirstMs" | "probationMaxMs" | "deathsForgottenMs">;
 
 /** All methods reject with `UnavailableError` while the store is away. */
 export interface LeaseStore {
