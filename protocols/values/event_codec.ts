@@ -145,7 +145,7 @@ export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMI
 export const decodeTrustedEvents = (bytes: Uint8Array): readonly Event[] => unpacker.unpack(bytes) as Event[];
 
 /** A log's events were judged when they were taken; dead letters are larger than an event may be. */
-const STORED_LIMITS: EventLimits = {
+export const STORED_LIMITS: EventLimits = {
   ...EVENT_LIMITS,
   eventBytesMax: Number.MAX_SAFE_INTEGER,
   batchEventsMax: Number.MAX_SAFE_INTEGER,
