@@ -1,7 +1,7 @@
 /**
  * Ingest of this checkout beside ingest of another one: acknowledged events a second, and processor time of the node for each
  * event, on both logs, with and without a file sink, batched and one event a frame. And frames with a trace context beside frames
- * without one, on this checkout. Contenders alternate; only ratios within one run are to be quoted.
+ * without one, on this checkout. Contenders alternate within each round; only ratios within one run are to be quoted.
  *
  *   node --import tsx bench/releases.bench.ts <folder of the other checkout> [rounds] [ms of each measurement] [part of a name]
  */
@@ -12,9 +12,11 @@ import { cpuMs } from "./support/process_cpu.ts";
 import { type NodeSettings, startHeadrace } from "./support/processes.ts";
 import { median, medians, record } from "./support/results.ts";
 
-const [other, rounds = "5", forMs = "3000", only = ""] = process.argv.slice(2);
+const [other, rounds = "5", forMs = "5000", only = ""] = process.argv.slice(2);
 if (other === undefined) throw new Error("Cannot compare as the folder of another checkout must be named");
-const WARM_UP_MS = 1_000;
+const WARM_UP_MS = 1_500;
+/** Slices of a measurement. */
+const SLICES = 10;
 const BATCHED = { partitions: 16, connections: 4, batchEvents: 500, inFlightEvents: 32_000 };
 const SINGLE = { partitions: 16, connections: 4, batchEvents: 1, inFlightEvents: 1_000 };
 const FILE_SINK = `
@@ -35,28 +37,38 @@ const CASES: Readonly<Record<string, Case>> = {
 };
 
 interface Figures {
-  readonly perSecond: number;
-  readonly cpuNs: number;
+  /** Acknowledged events, and their time. */
+  readonly events: number;
+  readonly ms: number;
+  /** Processor time of the node. */
+  readonly cpuMs: number;
 }
 
-async function measure({ log, load, more = "" }: Case, checkout: string): Promise<Figures> {
+/** A node that waits to be loaded. */
+interface Side {
+  load(forMs: number): Promise<Figures>;
+  stop(): Promise<void>;
+}
+
+async function start({ log, load, more = "" }: Case, checkout: string): Promise<Side> {
   const redis = log === "redis" ? await startRedis({ appendonly: "yes", appendfsync: "everysec" }) : undefined;
   const settings: NodeSettings =
     redis === undefined
       ? { log: "{ type: lmdb }", durability: "fsync", more, checkout }
       : { log: `{ type: redis, url: "${redis.url}" }`, durability: "everysec", more, checkout };
   const node = await startHeadrace(settings);
-  try {
-    const about = { endpoint: node.endpoint, stream: "bench", warmUpMs: 0, ...load };
-    await headraceLoad({ ...about, measureMs: WARM_UP_MS });
-    const before = cpuMs(node.pid);
-    const perSecond = await headraceLoad({ ...about, measureMs: Number(forMs) });
-    const cpuNs = ((cpuMs(node.pid) - before) * 1e6) / ((perSecond * Number(forMs)) / 1_000);
-    return { perSecond, cpuNs };
-  } finally {
-    await node.stop();
-    await redis?.stop();
-  }
+  const about = { endpoint: node.endpoint, stream: "bench", warmUpMs: 0, ...load };
+  return {
+    async load(forMs) {
+      const before = cpuMs(node.pid);
+      const perSecond = await headraceLoad({ ...about, measureMs: forMs });
+      return { events: (perSecond * forMs) / 1_000, ms: forMs, cpuMs: cpuMs(node.pid) - before };
+    },
+    async stop() {
+      await node.stop();
+      await redis?.stop();
+    },
+  };
 }
 
 const runs: Record<string, number[]> = {};
@@ -64,24 +76,39 @@ const push = (name: string, value: number): void => {
   runs[name] = [...(runs[name] ?? []), value];
 };
 
-type Side = () => Promise<Figures>;
+const sum = (parts: readonly Figures[], of: keyof Figures): number =>
+  parts.reduce((total, figures) => total + figures[of], 0);
+const perSecond = (parts: readonly Figures[]): number => (sum(parts, "events") * 1_000) / sum(parts, "ms");
+const cpuNs = (parts: readonly Figures[]): number => (sum(parts, "cpuMs") * 1e6) / sum(parts, "events");
 
-/** Medians over the rounds of left over right, each pair measured one after the other, in turns. */
-async function compare(name: string, left: Side, right: Side): Promise<Record<string, number>> {
+/**
+ * Medians over the rounds of left over right. In each round both nodes are there, and are loaded in turns for a short slice of time:
+ * the machine's other work, which comes and goes within seconds, meets both alike.
+ */
+async function compare(
+  name: string,
+  left: () => Promise<Side>,
+  right: () => Promise<Side>,
+): Promise<Record<string, number>> {
   const ratios = { perSecond: [] as number[], cpuNs: [] as number[] };
   for (let round = 0; round < Number(rounds); round += 1) {
-    const isLeftFirst = round % 2 === 0;
-    const first = await (isLeftFirst ? left : right)();
-    const second = await (isLeftFirst ? right : left)();
-    const [one, two] = isLeftFirst ? [first, second] : [second, first];
-    ratios.perSecond.push(one.perSecond / two.perSecond);
-    ratios.cpuNs.push(one.cpuNs / two.cpuNs);
-    for (const [side, { perSecond, cpuNs }] of Object.entries({ left: one, right: two })) {
-      push(`${name}, ${side}, events/s`, Math.round(perSecond));
-      push(`${name}, ${side}, cpu ns an event`, Math.round(cpuNs));
+    const sides = [await left(), await right()] as const;
+    const parts = [[], []] as [Figures[], Figures[]];
+    for (const side of sides) await side.load(WARM_UP_MS);
+    for (let slice = 0; slice < SLICES; slice += 1) {
+      for (const index of (slice + round) % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const))
+        parts[index].push(await sides[index].load(Number(forMs) / SLICES));
+    }
+    for (const side of sides) await side.stop();
+    const [one, two] = parts;
+    ratios.perSecond.push(perSecond(one) / perSecond(two));
+    ratios.cpuNs.push(cpuNs(one) / cpuNs(two));
+    for (const [side, of] of Object.entries({ left: one, right: two })) {
+      push(`${name}, ${side}, events/s`, Math.round(perSecond(of)));
+      push(`${name}, ${side}, cpu ns an event`, Math.round(cpuNs(of)));
     }
     console.log(
-      `${name}, round ${round + 1}: ${Math.round(one.perSecond)} and ${Math.round(two.perSecond)} events/s, ${Math.round(one.cpuNs)} and ${Math.round(two.cpuNs)} ns of cpu an event`,
+      `${name}, round ${round + 1}: ${Math.round(perSecond(one))} and ${Math.round(perSecond(two))} events/s, ${Math.round(cpuNs(one))} and ${Math.round(cpuNs(two))} ns of cpu an event`,
     );
   }
   return { [`${name}: events/s`]: median(ratios.perSecond), [`${name}: cpu an event`]: median(ratios.cpuNs) };
@@ -92,16 +119,10 @@ const there = resolve(other);
 const ratios: Record<string, number> = {};
 for (const [name, one] of Object.entries(CASES)) {
   if (!name.includes(only)) continue;
-  const of =
-    (checkout: string): Side =>
-    () =>
-      measure(one, checkout);
+  const of = (checkout: string) => () => start(one, checkout);
   Object.assign(ratios, await compare(`${name}, this / other`, of(here), of(there)));
 }
-const traced =
-  (isTraced: boolean): Side =>
-  () =>
-    measure({ log: "lmdb", load: { ...SINGLE, isTraced } }, here);
+const traced = (isTraced: boolean) => () => start({ log: "lmdb", load: { ...SINGLE, isTraced } }, here);
 if ("traced".includes(only))
   Object.assign(ratios, await compare("lmdb, single, traced / untraced", traced(true), traced(false)));
 console.log(ratios);

@@ -5,8 +5,9 @@
  * tests that uvu reports. A file that ran no test, or did not say how many it ran, counts as a failure: uvu itself passes a
  * file that forgot `test.run()`.
  *
- *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
+ *   node --import tsx scripts/test.ts [part of a path ...] [--all] [--runtime node|deno|/path/to/a/node]
  *
+ * Without `--all` and without a path, the longest files are left to `.ci/run`, and named.
  * A file that cannot run here ends with exit code 77 and a line `SKIPPED: reason`.
  */
 import { spawn } from "node:child_process";
@@ -32,6 +33,11 @@ const WHOLE_SYSTEMS = [
 const ALONE = [
   /^test\/end_to_end\/(chaos|cluster|http\/idle_connections|input\/costly_events|node\/(start_stop|stopping))/,
   /^test\/(dashboard\/frozen_page|end_to_end\/(security\/(many_connections|mute_subscribers)|sinks\/sink_faults))/,
+];
+/** Files of half a minute and more whose rules shorter files show on a smaller scale. */
+const LONGEST = [
+  /^test\/(actors\/log\/redis\/redis_sentinel|conformance\/log\/log_redis_cluster)/,
+  /^test\/(end_to_end\/chaos\/cluster_chaos|simulation\/planted_bugs)/,
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -135,12 +141,20 @@ function judge(code: number | null, output: string): Pick<FileResult, "passed" |
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { runtime: { type: "string", default: "node" }, "no-skips": { type: "boolean", default: false } },
+    options: {
+      runtime: { type: "string", default: "node" },
+      all: { type: "boolean", default: false },
+      "no-skips": { type: "boolean", default: false },
+    },
   });
-  const files = testFiles(join(ROOT, "test"))
+  const found = testFiles(join(ROOT, "test"))
     .map((file) => file.slice(ROOT.length))
     .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
     .sort();
+  const isLeft = (file: string) =>
+    !values.all && positionals.length === 0 && LONGEST.some((pattern) => pattern.test(file));
+  const files = found.filter((file) => !isLeft(file));
+  for (const file of found.filter(isLeft)) console.log(`left to .ci/run: ${file}`);
   if (positionals.length === 0) for (const reason of installPrograms(TEST_PROGRAMS)) console.log(`missing: ${reason}`);
   const compiled = positionals.length === 0 && values.runtime === "node" ? compileProgram() : undefined;
   if (compiled !== undefined && "failure" in compiled)

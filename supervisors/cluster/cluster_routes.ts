@@ -2,17 +2,23 @@
  * The cluster over HTTP: nodes, owners with their reasons, decisions, and the commands drain, undrain and rebalance. A token
  * reads of the streams that it may observe, and reads decisions only if it may observe all. A command needs the scope `admin`.
  */
-import type { FastifyInstance } from "fastify";
-import { wholeNumber } from "../../actors/ingest/http/whole_number.ts";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { uncheckedParameters } from "../../actors/ingest/http/parameters.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 import type { Grants } from "../security/access/access.ts";
 import type { ClusterCommand } from "./cluster.ts";
+import {
+  CLUSTER_ROUTE,
+  DECISIONS_ROUTE,
+  DRAIN_ROUTE,
+  EXPLANATION_ROUTE,
+  OWNER_ROUTE,
+  REBALANCE_ROUTE,
+  UNDRAIN_ROUTE,
+} from "./cluster_schemas.ts";
 import { ClusterView } from "./cluster_view.ts";
-import { DECISIONS_MAX } from "./leases/lease_store.ts";
 import type { ClusterControl } from "./overview.ts";
-
-const DECISIONS_DEFAULT = 20;
 
 export interface ClusterRoutesOptions {
   readonly control: ClusterControl;
@@ -29,6 +35,10 @@ interface PartitionPath {
   readonly partition: string;
 }
 
+interface NodePath {
+  Params: { readonly node: string };
+}
+
 export function mountClusterRoutes(server: FastifyInstance, options: ClusterRoutesOptions): void {
   const { control, permissionsOf, stopwatchMs } = options;
   let made: ClusterView | undefined;
@@ -36,42 +46,53 @@ export function mountClusterRoutes(server: FastifyInstance, options: ClusterRout
     made ??= new ClusterView(() => control.overview(), stopwatchMs);
     return made;
   };
-  server.get("/v1/cluster", (request, reply) => {
+  server.get("/v1/cluster", { schema: CLUSTER_ROUTE }, (request, reply) => {
     const { mayObserve } = permissionsOf(request);
     return reply.type("application/json").send(view().jsonFor(mayObserve));
   });
-  server.get<{ Params: PartitionPath }>("/v1/cluster/owners/:stream/:partition", async (request) => {
-    const { params } = request;
-    refuseUnseen(permissionsOf(request), params);
-    return view().ownerOf(nameOf(params)) ?? refuseUnknown(view(), params);
-  });
-  server.get<{ Params: PartitionPath }>("/v1/cluster/partitions/:stream/:partition", async (request) => {
-    const { params } = request;
-    refuseUnseen(permissionsOf(request), params);
-    return (await control.explain(nameOf(params))) ?? refuseUnknown(view(), params);
-  });
-  server.get<{ Querystring: { readonly limit?: string } }>("/v1/cluster/decisions", async (request) => {
-    const limit = wholeNumber("limit", request.query.limit ?? String(DECISIONS_DEFAULT), 1, DECISIONS_MAX);
+  // A partition of any text is 404 where it is unknown.
+  const validatorCompiler = uncheckedParameters;
+  server.get<{ Params: PartitionPath }>(
+    "/v1/cluster/owners/:stream/:partition",
+    { schema: OWNER_ROUTE, validatorCompiler },
+    async (request) => {
+      const { params } = request;
+      refuseUnseen(permissionsOf(request), params);
+      return view().ownerOf(nameOf(params)) ?? refuseUnknown(view(), params);
+    },
+  );
+  server.get<{ Params: PartitionPath }>(
+    "/v1/cluster/partitions/:stream/:partition",
+    { schema: EXPLANATION_ROUTE, validatorCompiler },
+    async (request) => {
+      const { params } = request;
+      refuseUnseen(permissionsOf(request), params);
+      return (await control.explain(nameOf(params))) ?? refuseUnknown(view(), params);
+    },
+  );
+  server.get<{ Querystring: { readonly limit: number } }>(
+    "/v1/cluster/decisions",
+    { schema: DECISIONS_ROUTE },
     // The sentences of decisions name partitions of any stream.
-    return { decisions: permissionsOf(request).mayObserveAll ? await control.decisions(limit) : [] };
-  });
-  const ask = async (request: object, command: ClusterCommand) => {
+    async (request) => ({
+      decisions: permissionsOf(request).mayObserveAll ? await control.decisions(request.query.limit) : [],
+    }),
+  );
+  const ask = async (request: object, reply: FastifyReply, command: ClusterCommand) => {
+    reply.status(202);
     refuseOthers(permissionsOf(request));
     await control.ask(command);
     return command;
   };
-  server.post<{ Params: { readonly node: string } }>("/v1/cluster/nodes/:node/drain", (request, reply) => {
-    reply.status(202);
-    return ask(request, { kind: "drain", node: nodeId(request.params.node) });
-  });
-  server.post<{ Params: { readonly node: string } }>("/v1/cluster/nodes/:node/undrain", (request, reply) => {
-    reply.status(202);
-    return ask(request, { kind: "undrain", node: nodeId(request.params.node) });
-  });
-  server.post("/v1/cluster/rebalance", (request, reply) => {
-    reply.status(202);
-    return ask(request, { kind: "rebalance" });
-  });
+  server.post<NodePath>("/v1/cluster/nodes/:node/drain", { schema: DRAIN_ROUTE }, (request, reply) =>
+    ask(request, reply, { kind: "drain", node: nodeId(request.params.node) }),
+  );
+  server.post<NodePath>("/v1/cluster/nodes/:node/undrain", { schema: UNDRAIN_ROUTE }, (request, reply) =>
+    ask(request, reply, { kind: "undrain", node: nodeId(request.params.node) }),
+  );
+  server.post("/v1/cluster/rebalance", { schema: REBALANCE_ROUTE }, (request, reply) =>
+    ask(request, reply, { kind: "rebalance" }),
+  );
 }
 
 const nameOf = ({ stream, partition }: PartitionPath): string => `${stream}/${partition}`;

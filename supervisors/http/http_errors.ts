@@ -2,7 +2,7 @@
  * How errors leave over HTTP: `{code, message}` with the status that an error's class stands for. Refusals of the server
  * below (fastify, and Node's parser of HTTP) are told in the same form: its own codes are none of docs/protocol.md.
  */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { FastifyReply } from "fastify";
 import {
@@ -22,6 +22,15 @@ export function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): 
   const headers = `Connection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
   if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`);
   socket.destroy(error);
+}
+
+/** Answers a request whose header Expect asks for more than `100-continue`. */
+export function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const message = "Cannot answer as the header Expect must be 100-continue, or left out";
+  const body = JSON.stringify({ code: "MALFORMED_FRAME", message });
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+  // The server cannot know whether the request's body follows.
+  response.writeHead(417, { ...headers, connection: "close" }).end(body);
 }
 
 /**

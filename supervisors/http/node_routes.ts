@@ -10,6 +10,7 @@ import type { NodeDirectory } from "../node/stream_directory.ts";
 import type { Grants } from "../security/access/grants.ts";
 import { visibleMetrics } from "../security/access/visible_metrics.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
+import { ACTORS_ROUTE, HEALTH_ROUTE, METRICS_ROUTE, READY_ROUTE, SINKS_ROUTE } from "./node_schemas.ts";
 
 export interface NodeRoutesOptions {
   readonly log: Log;
@@ -32,8 +33,8 @@ const BLOCKED_REASONS_MAX = 5;
 
 /** Routes without a token: a health probe reveals nothing about stored events. */
 export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
-  server.get("/healthz", async () => ({ status: "ok" }));
-  server.get("/readyz", async (_request, reply) => {
+  server.get("/healthz", { schema: HEALTH_ROUTE }, async () => ({ status: "ok" }));
+  server.get("/readyz", { schema: READY_ROUTE }, async (_request, reply) => {
     const reasons = unreadiness(options);
     const sources = options.troubles();
     const troubled = sources.length === 0 ? {} : { sources };
@@ -48,16 +49,16 @@ export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOp
 
 export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
   const { grantsOf } = options;
-  server.get("/metrics", async (request, reply) => {
+  server.get("/metrics", { schema: METRICS_ROUTE }, async (request, reply) => {
     reply.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     return visibleMetrics(await options.metrics.exposition(), grantsOf(request));
   });
-  server.get("/v1/sinks", async (request) => {
+  server.get("/v1/sinks", { schema: SINKS_ROUTE }, async (request) => {
     const { mayObserve } = grantsOf(request);
     const shown = [...options.board.standings()].filter(({ stream }) => mayObserve(stream));
     return { sinks: options.hidden.hideIn(shown) };
   });
-  server.get("/v1/actors", async (request) => {
+  server.get("/v1/actors", { schema: ACTORS_ROUTE }, async (request) => {
     refuseUnlessAll(grantsOf(request));
     return options.hidden.hideIn(describeActors(options.system));
   });

@@ -42,7 +42,7 @@ export function createPage(load: () => Promise<Files> = () => loadPageFiles()): 
   const mount = (server: FastifyInstance): void => {
     for (const name of PAGE_FILE_NAMES) {
       const path = name === "index.html" ? "/" : `/${name}`;
-      server.get(path, async (request, reply) => {
+      server.get(path, { schema: { hide: true } }, async (request, reply) => {
         const file = (await files()).get(name);
         return file === undefined ? reply.callNotFound() : send(request, reply, file);
       });

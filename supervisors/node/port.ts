@@ -16,8 +16,7 @@ import { createLoneNode } from "../cluster/lone_node.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { type HttpServer, type Routes, startHttpServer, type Upgrade } from "../http/http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "../http/node_routes.ts";
-import { mountOpenApi } from "../http/openapi.ts";
-import { createReplayRoutes } from "../replay/replay_routes.ts";
+import { mountReplayRoutes } from "../replay/replay_routes.ts";
 import type { Grants } from "../security/access/access.ts";
 import { type Authorities, authoritiesOf, certificateOf } from "../security/access/client_certificates.ts";
 import { INSIDE } from "../security/access/grants.ts";
@@ -80,7 +79,7 @@ export async function openPort(foundation: Foundation, work: Work, options: Port
     nodeCaFile: configuration.cluster?.caFile,
     ...{ access, gate, audit },
     upgrades: await upgradesOf(configuration, work, listener, gate),
-    routes: await routesOf(foundation, work, ingest, options, () => http?.address),
+    routes: routesOf(foundation, work, ingest, options, () => http?.address),
   });
   http = server;
   return { server, audit, drain };
@@ -95,13 +94,13 @@ function auditOf({ configuration, name, nodeLog }: Foundation, { connect }: Work
 /** The URL of a node's WebSocket endpoint, derived from the URL of its HTTP server. */
 export const endpointOf = (address: string): string => `${address.replace(/^http/, "ws")}/v1/connect`;
 
-async function routesOf(
+function routesOf(
   foundation: Foundation,
   work: Work,
   ingest: HttpIngest,
   options: PortOptions,
   address: () => string | undefined,
-): Promise<Routes[]> {
+): Routes[] {
   const { configuration, name, log, directory } = foundation;
   const { hidden } = configuration;
   const node: NodeRoutesOptions = { ...foundation, ...options, grantsOf: permissionsOf, hidden };
@@ -117,13 +116,12 @@ async function routesOf(
   };
   return [
     { isOpen: true, mount: (server) => mountHealthRoutes(server, node) },
-    { isOpen: true, mount: mountOpenApi },
     { isOpen: false, mount: (server) => mountNodeRoutes(server, node) },
     {
       isOpen: false,
       mount: (server) => mountClusterRoutes(server, { control, permissionsOf, stopwatchMs: () => performance.now() }),
     },
-    { isOpen: false, mount: await createReplayRoutes(work.replays, permissionsOf, hidden) },
+    { isOpen: false, mount: (server) => mountReplayRoutes(server, { replays: work.replays, permissionsOf, hidden }) },
     { isOpen: false, mount: (server) => mountStreamRoutes(server, { directory, permissionsOf }) },
     { isOpen: false, mount: (server) => mountIngestRoutes(server, ingestRoutes) },
     ...(options.page === undefined ? [] : [options.page]),

@@ -2,85 +2,69 @@
  * Begins, follows and ends replays into sinks and pipelines over HTTP. For administrators only, as a replay may write
  * to any sink.
  */
-import type { FastifyInstance, FastifyReply } from "fastify";
-import type { Channel } from "../../actors/log/log.ts";
+import type { FastifyInstance, FastifyReply, FastifySchemaCompiler } from "fastify";
+import type { Schema } from "../../actors/ingest/http/route_schemas.ts";
 import { loadDriver } from "../../deps.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Grants } from "../security/access/access.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import type { ReplayRequest } from "./replay_request.ts";
+import { BEGIN_ROUTE, CANCEL_ROUTE, REPLAY_ROUTE, REPLAYS_ROUTE } from "./replay_schemas.ts";
 import type { Replays } from "./replays.ts";
 
-const wholeNumber = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
-const place = (word: string) =>
-  ({
-    oneOf: [
-      { enum: ["earliest", word] },
-      { type: "object", additionalProperties: false, required: ["offset"], properties: { offset: wholeNumber } },
-      { type: "object", additionalProperties: false, required: ["timeMs"], properties: { timeMs: wholeNumber } },
-    ],
-  }) as const;
+export interface ReplayRoutesOptions {
+  readonly replays: Replays;
+  readonly permissionsOf: (request: object) => Grants;
+  /** Takes secrets out of every answer: a sink's reason to try again may repeat what its endpoint said. */
+  readonly hidden: Pick<HiddenTexts, "hideIn">;
+}
 
-export const REPLAY_SCHEMA = {
-  type: "object",
-  additionalProperties: false,
-  required: ["name", "stream"],
-  properties: {
-    name: { type: "string", description: "Begun again under its name, a replay goes on and repeats nothing." },
-    stream: { type: "string" },
-    channel: {
-      type: "string",
-      pattern: "^(records|rejected|dead_letters/.+)$",
-      default: "records",
-      description: "records, rejected or dead_letters/<sink>.",
-    },
-    from: { ...place("earliest"), description: "earliest (default), {offset} or {timeMs}, a time of append." },
-    to: { ...place("latest"), description: "Not included: latest (default: the end seen now), {offset} or {timeMs}." },
-    partitions: { type: "array", items: wholeNumber, minItems: 1, uniqueItems: true, description: "Default: all." },
-    sink: { type: "string", description: "Straight into this sink." },
-    pipeline: { type: "string", description: "Through the steps of this pipeline, into its sinks." },
-    isDryRun: { type: "boolean", default: false, description: "Judge and count only." },
-  },
-} as const;
+interface ReplayPath {
+  Params: { readonly name: string };
+}
 
-type Body = Pick<ReplayRequest, "name" | "stream"> & Partial<ReplayRequest>;
+export function mountReplayRoutes(server: FastifyInstance, options: ReplayRoutesOptions): void {
+  const { replays, permissionsOf, hidden } = options;
+  server.addHook("onRequest", async (request) => refuseOthers(permissionsOf(request)));
+  server.addHook("preSerialization", async (_request, _reply, answer) => hidden.hideIn(answer));
+  server.get("/v1/replays", { schema: REPLAYS_ROUTE }, async () => ({ replays: await replays.list() }));
+  server.post<{ Body: ReplayRequest }>(
+    "/v1/replays",
+    { schema: BEGIN_ROUTE, validatorCompiler: bodyCheck },
+    async ({ body }) => replays.begin(body),
+  );
+  server.get<ReplayPath>(
+    "/v1/replays/:name",
+    { schema: REPLAY_ROUTE },
+    async ({ params: { name } }, reply) => (await replays.get(name)) ?? tellNone(reply, name),
+  );
+  server.delete<ReplayPath>(
+    "/v1/replays/:name",
+    { schema: CANCEL_ROUTE },
+    async ({ params: { name } }, reply) => (await replays.cancel(name)) ?? tellNone(reply, name),
+  );
+}
 
-/** @param hidden takes secrets out of the reasons why a sink is tried again */
-export async function createReplayRoutes(
-  replays: Replays,
-  grantsOf: (request: object) => Grants,
-  hidden: Pick<HiddenTexts, "hideIn">,
-) {
-  const { Ajv2020 } = await loadDriver("ajv");
-  const validate = new Ajv2020({ strict: false }).compile<Body>(REPLAY_SCHEMA);
-  const requestOf = (body: unknown): ReplayRequest => {
-    if (validate(body)) {
-      const { channel = "records" as Channel, from = "earliest", to = "latest", isDryRun = false } = body;
-      return { ...body, channel, from, to, isDryRun };
-    }
+type Check = ReturnType<FastifySchemaCompiler<Schema>>;
+
+/** Checks bodies and fills in defaults. The schema is compiled at the first request, so that no node waits for it to start. */
+function bodyCheck({ schema }: { readonly schema: unknown }): Check {
+  const compile = async () => {
+    const { Ajv2020 } = await loadDriver("ajv");
+    return new Ajv2020({ strict: false, useDefaults: true }).compile(schema as Schema);
+  };
+  let compiled: ReturnType<typeof compile> | undefined;
+  const check = async (body: unknown): Promise<void> => {
+    compiled ??= compile();
+    const validate = await compiled;
+    if (validate(body)) return;
     const [error] = validate.errors ?? [];
     throw new RejectedError(
       "MALFORMED_FRAME",
       `Cannot replay as ${error?.instancePath || "the body"} ${error?.message?.replace("be object", "be an object") ?? "must be valid"}: see /openapi.json`,
     );
   };
-  return (server: FastifyInstance): void => {
-    server.addHook("onRequest", async (request) => refuseOthers(grantsOf(request)));
-    server.get("/v1/replays", async () => ({ replays: hidden.hideIn(await replays.list()) }));
-    server.post("/v1/replays", async (request) => replays.begin(requestOf(request.body)));
-    server.get<{ Params: ReplayPath }>("/v1/replays/:name", async ({ params: { name } }, reply) => {
-      const found = await replays.get(name);
-      return found === undefined ? tellNone(reply, name) : hidden.hideIn(found);
-    });
-    server.delete<{ Params: ReplayPath }>(
-      "/v1/replays/:name",
-      async ({ params: { name } }, reply) => (await replays.cancel(name)) ?? tellNone(reply, name),
-    );
-  };
-}
-
-interface ReplayPath {
-  readonly name: string;
+  return check as Check;
 }
 
 const tellNone = (reply: FastifyReply, name: string): FastifyReply =>

@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Event, eventJson, jsonEvent, partitionOfKey } from "../../protocols/mod.ts";
 import { launchChromium, skipWithoutChromium } from "../support/processes/chromium.ts";
-import { runningNode, type TestNode } from "../support/processes/running_node.ts";
+import { nodeOfEachTest, runningNode, type TestNode } from "../support/processes/running_node.ts";
 
 skipWithoutChromium("the page is checked");
 
@@ -28,18 +28,27 @@ sinks: { archive: { type: file, directory: archive, format: ndjson } }
 /** Milliseconds within which an element must appear: a broken page then fails before the file's own limit. */
 const SEEN_WITHIN_MS = 12_000;
 
-let node: TestNode;
+const node = nodeOfEachTest(test, YAML);
 let browser: Browser;
 
+/** Each node has one record of orders and one event set aside. */
+test.before.each(async () => {
+  const response = await fetch(`${node.address}/v1/streams/orders/events`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify([
+      { customer: "Blaise", amount: 1 },
+      { customer: "Nobody", amount: -1 },
+    ]),
+  });
+  assert.is(response.status, 200);
+});
+
 test.before(async () => {
-  node = await runningNode(YAML);
   browser = await launchChromium();
 });
 
-test.after(async () => {
-  await browser.close();
-  assert.equal(await node.end(), []);
-});
+test.after(() => browser?.close());
 
 /** Opens the page, hands it to `look`, and fails where the page logged an error or sent a request to another host. */
 async function withPage(
@@ -47,7 +56,10 @@ async function withPage(
   options: BrowserContextOptions & { readonly of?: TestNode } = {},
 ): Promise<void> {
   const { of: shown = node, ...contextOptions } = options;
-  const context = await browser.newContext({ viewport: { width: 1_400, height: 1_000 }, ...contextOptions });
+  const context = await browser.newContext({
+    viewport: { width: 1_400, height: 1_000 },
+    ...contextOptions,
+  });
   context.setDefaultTimeout(SEEN_WITHIN_MS);
   const page = await context.newPage();
   const complaints: string[] = [];
@@ -105,7 +117,7 @@ test("records appear as they become durable, and a record opens to show all its 
 
 test("records from before the page was opened are shown too", async () => {
   await withPage(async (page) => {
-    await page.locator("#records tbody tr", { hasText: "Ada" }).first().waitFor();
+    await page.locator("#records tbody tr", { hasText: "Blaise" }).first().waitFor();
   });
 });
 

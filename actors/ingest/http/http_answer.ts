@@ -34,6 +34,27 @@ export interface PartitionStanding {
 export type Outcome = Confirmation | { readonly kind: "unknown" };
 export const UNKNOWN: Outcome = { kind: "unknown" };
 
+/** Waits for all outcomes, for `withinMs` at most: those that are missing then are unknown. */
+export function outcomesWithin(
+  confirmations: readonly Promise<Outcome>[],
+  withinMs: number,
+): Promise<readonly Outcome[]> {
+  const outcomes = confirmations.map((): Outcome => UNKNOWN);
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve([...outcomes]), withinMs);
+    let left = confirmations.length;
+    for (const [index, confirmation] of confirmations.entries()) {
+      void confirmation.then((outcome) => {
+        outcomes[index] = outcome;
+        left -= 1;
+        if (left > 0) return;
+        clearTimeout(timer);
+        resolve(outcomes);
+      });
+    }
+  });
+}
+
 /** @param refusalOf the reason why a partition refuses appends now; undefined where it takes them */
 export function answerOf(
   events: readonly RequestEvent[],

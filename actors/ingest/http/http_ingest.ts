@@ -13,18 +13,17 @@
  * producer has `refusedGraceMs` for its other partitions and is then closed, and the request is answered with the
  * refusal.
  */
-import { createHash } from "node:crypto";
 import { Producer, type ProducerOptions } from "../../../protocols/client/producer/producer.ts";
 import type { Connect } from "../../../protocols/connection.ts";
 import { FencedError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../../protocols/partitioner.ts";
 import { isEvent } from "../../../protocols/values/unreadable.ts";
-import { SHORT_LIVED_PRODUCERS } from "../../log/log.ts";
 import type { StreamDirectory } from "../session.ts";
-import { answerOf, type IngestAnswer, type Outcome, UNKNOWN } from "./http_answer.ts";
+import { answerOf, type IngestAnswer, type Outcome, outcomesWithin, UNKNOWN } from "./http_answer.ts";
 import { REQUEST_EVENTS_MAX, type RequestEvent } from "./http_events.ts";
 import { PartitionRefusals } from "./http_refusals.ts";
 import { Turns } from "./http_turns.ts";
+import { type IdempotentRequest, producerOf } from "./idempotency_key.ts";
 
 export const INGEST_LIMITS = {
   /** Producers that requests without a key share. */
@@ -63,14 +62,6 @@ export interface IngestRequest {
   readonly events: readonly RequestEvent[];
   readonly traceparent: string | undefined;
   readonly idempotency: IdempotentRequest | undefined;
-}
-
-export interface IdempotentRequest {
-  readonly key: string;
-  readonly subject: string;
-  /** The principal that the request's places in partitions count for; undefined on a node without authentication. */
-  readonly owner: string | undefined;
-  readonly payload: Uint8Array;
 }
 
 export class HttpIngest {
@@ -221,7 +212,7 @@ export class HttpIngest {
   async #appendKeyed(
     request: IngestRequest,
     partitions: readonly (number | undefined)[],
-    { key, subject, owner, payload }: IdempotentRequest,
+    idempotency: IdempotentRequest,
   ): Promise<IngestAnswer> {
     await this.#turns.enter();
     if (this.#isClosed) this.#turns.leave();
@@ -229,13 +220,12 @@ export class HttpIngest {
     const { connect, connectFor } = this.#options;
     const refusals = this.#newRefusals();
     const options = {
-      producerId: `${SHORT_LIVED_PRODUCERS.prefix}${hashOf(request.stream, subject, key)}`,
-      instance: hashOf(payload), // K1
-      producerEpoch: 1, // below every epoch that a log makes: another payload's producer is fenced
+      ...producerOf(request.stream, idempotency), // K1
       stream: request.stream,
       lingerMs: 0,
       bufferEventsMax: REQUEST_EVENTS_MAX,
     };
+    const { owner } = idempotency;
     const of = { connect: owner === undefined ? connect : connectFor(owner), refusals };
     const producer = this.#producer(options, undefined, of);
     try {
@@ -288,34 +278,7 @@ export class HttpIngest {
     return this.#answer(request, partitions, outcomes, isReplayed, refusals);
   }
 
-  /** Waits for all outcomes, for `answerWithinMs` at most: those that are missing then are unknown. */
   #inTime(confirmations: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
-    const outcomes = confirmations.map((): Outcome => UNKNOWN);
-    return new Promise((resolve) => {
-      const timer = setTimeout(
-        () => resolve([...outcomes]),
-        this.#options.answerWithinMs ?? INGEST_LIMITS.answerWithinMs,
-      );
-      let left = confirmations.length;
-      for (const [index, confirmation] of confirmations.entries()) {
-        void confirmation.then((outcome) => {
-          outcomes[index] = outcome;
-          left -= 1;
-          if (left > 0) return;
-          clearTimeout(timer);
-          resolve(outcomes);
-        });
-      }
-    });
+    return outcomesWithin(confirmations, this.#options.answerWithinMs ?? INGEST_LIMITS.answerWithinMs);
   }
-}
-
-/** A hash of all parts, each with its length, so that no two lists of parts read alike. */
-function hashOf(...parts: readonly (string | Uint8Array)[]): string {
-  const hash = createHash("sha256");
-  for (const part of parts) {
-    const bytes = typeof part === "string" ? Buffer.from(part) : part;
-    hash.update(`${bytes.length}:`).update(bytes);
-  }
-  return hash.digest("base64url");
 }

@@ -4,7 +4,7 @@
  * refuses appends for now; 503 where some events had no answer in time.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import { UnavailableError } from "../../../protocols/errors.ts";
 import { isTraceparent } from "../../../protocols/traceparent.ts";
 import type { Permissions, StreamDirectory } from "../session.ts";
 import { streamRefusal } from "../shown_streams.ts";
@@ -13,6 +13,8 @@ import { holderOf, isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
 import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
 import type { HttpMemory } from "./http_memory.ts";
+import { readKey } from "./idempotency_key.ts";
+import { INGEST_ROUTE } from "./ingest_schema.ts";
 
 export interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
@@ -26,14 +28,14 @@ export interface IngestRoutesOptions {
   readonly unreadiness: () => string | undefined;
 }
 
-const KEY_LENGTH_MAX = 255;
-
 export function mountIngestRoutes(server: FastifyInstance, options: IngestRoutesOptions): void {
   // Bodies are read here, within bounds of our own, whatever their type.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", (_request, _payload, done) => done(null));
-  server.post<{ Params: { stream: string } }>("/v1/streams/:stream/events", (request, reply) =>
-    ingest(request, reply, options),
+  server.post<{ Params: { stream: string } }>(
+    "/v1/streams/:stream/events",
+    { schema: INGEST_ROUTE },
+    (request, reply) => ingest(request, reply, options),
   );
 }
 
@@ -51,7 +53,7 @@ async function ingest(
   if (!isKnownEncoding(encoding)) {
     return refuseMedia(reply, `its encoding must be gzip or identity: current value is ${encoding}`);
   }
-  const key = keyOf(request);
+  const key = readKey(request.headers["idempotency-key"]);
   const holder = holderOf(request.raw, options.permissionsOf(request).owner);
   const body = await readBody(request.raw, encoding, options.memory, holder).catch((error: unknown) => {
     reply.header("Connection", "close"); // the rest of the body is not read
@@ -84,17 +86,6 @@ function admit(request: object, stream: string, options: IngestRoutesOptions): v
   if (reason !== undefined) {
     throw new UnavailableError("NOT_READY", `Cannot append to ${stream} as the log must be ready: ${reason}`);
   }
-}
-
-function keyOf(request: FastifyRequest): string | undefined {
-  const header = request.headers["idempotency-key"];
-  if (header === undefined) return undefined;
-  const key = String(header).trim();
-  if (key.length > 0 && key.length <= KEY_LENGTH_MAX) return key;
-  throw new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot append as Idempotency-Key must have 1 to ${KEY_LENGTH_MAX} characters: current length is ${key.length}`,
-  );
 }
 
 /** A trace context that is not well formed counts as none (W3C Trace Context, 3.2). */

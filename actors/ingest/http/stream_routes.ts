@@ -14,9 +14,15 @@ import type { Permissions, StreamDirectory } from "../session.ts";
 import { streamRefusal } from "../shown_streams.ts";
 import { ANSWER_LIMITS, answerMemory, beginAnswer } from "./http_answers.ts";
 import { holderOf } from "./http_body.ts";
-import { wholeNumber } from "./whole_number.ts";
-
-const RECORDS_MAX = 1_000;
+import { wholeNumber } from "./parameters.ts";
+import {
+  type PartitionAnswer,
+  RECORDS_ROUTE,
+  type RecordAnswer,
+  STREAM_ROUTE,
+  STREAMS_ROUTE,
+  type StreamAnswer,
+} from "./stream_schemas.ts";
 
 export interface StreamRoutesOptions {
   readonly directory: StreamDirectory;
@@ -24,40 +30,44 @@ export interface StreamRoutesOptions {
   readonly permissionsOf: (request: object) => Permissions;
 }
 
-interface PartitionPath {
-  readonly stream: string;
-  readonly partition: string;
+interface RecordsRoute {
+  Params: { readonly stream: string; readonly partition: number };
+  Querystring: {
+    readonly from: string;
+    readonly fromTimeMs?: number;
+    readonly limit: number;
+    readonly channel: string;
+  };
 }
 
 export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutesOptions): void {
   const { directory } = options;
   const memory = answerMemory();
-  server.get("/v1/streams", async (request) => {
+  server.get("/v1/streams", { schema: STREAMS_ROUTE }, async (request) => {
     const permissions = options.permissionsOf(request);
     const names = Object.keys(directory.describe()).filter((name) => permissions.mayObserve(name));
     return { streams: await Promise.all(names.map((name) => describeStream(directory, name))) };
   });
-  server.get<{ Params: { stream: string } }>("/v1/streams/:stream", async (request) => {
+  server.get<{ Params: { stream: string } }>("/v1/streams/:stream", { schema: STREAM_ROUTE }, async (request) => {
     const { stream } = request.params;
     const permissions = options.permissionsOf(request);
     refuse(streamRefusal(directory.describe(), permissions, stream, "observe", "look at"));
     return describeStream(directory, stream);
   });
-  server.get<{ Params: PartitionPath; Querystring: Readonly<Record<string, string>> }>(
+  server.get<RecordsRoute>(
     "/v1/streams/:stream/partitions/:partition/records",
+    { schema: RECORDS_ROUTE },
     async (request, reply) => {
-      const { stream } = request.params;
-      const partition = wholeNumber("partition", request.params.partition, 0);
+      const { stream, partition } = request.params;
       const permissions = options.permissionsOf(request);
       refuse(streamRefusal(directory.describe(), permissions, stream, "consume", "read"));
       const view = await viewOf(directory, stream, partition);
-      const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
+      const { from, fromTimeMs, limit, channel: name } = request.query;
       const channel = asChannel(name);
-      const recordsMax = wholeNumber("limit", limit, 1, RECORDS_MAX);
       const begin = fromTimeMs === undefined ? from : await offsetAtTime(view, channel, fromTimeMs);
       const room = beginAnswer(memory, holderOf(request.raw, permissions.owner), reply.raw);
       try {
-        const page = await readRecords(view, channel, begin, recordsMax);
+        const page = await readRecords(view, channel, begin, limit);
         reply.type("application/json; charset=utf-8").header("Content-Length", page.byteLength);
         return reply.send(room.made(page));
       } catch (error) {
@@ -68,14 +78,18 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   );
 }
 
-async function describeStream(directory: StreamDirectory, name: string) {
-  const description = directory.describe()[name];
-  const numbers = Array.from({ length: description?.partitions ?? 0 }, (_, partition) => partition);
+async function describeStream(directory: StreamDirectory, name: string): Promise<StreamAnswer> {
+  const description = directory.describe()[name] ?? { partitions: 0, schemaVersions: [] };
+  const numbers = Array.from({ length: description.partitions }, (_, partition) => partition);
   const partitions = await Promise.all(numbers.map((partition) => describePartition(directory, name, partition)));
   return { name, ...description, partitions };
 }
 
-async function describePartition(directory: StreamDirectory, stream: string, partition: number) {
+async function describePartition(
+  directory: StreamDirectory,
+  stream: string,
+  partition: number,
+): Promise<PartitionAnswer> {
   const entry = directory.partition(stream, partition);
   const isKnown = await entry?.view?.ready().then(
     () => true,
@@ -97,8 +111,8 @@ async function describePartition(directory: StreamDirectory, stream: string, par
 }
 
 /** The offset of the first record appended at or after a time, as the text of a query. */
-async function offsetAtTime(view: PartitionView, channel: Channel, timeMs: string): Promise<string> {
-  const before = await view.seek(channel, wholeNumber("fromTimeMs", timeMs, 0));
+async function offsetAtTime(view: PartitionView, channel: Channel, timeMs: number): Promise<string> {
+  const before = await view.seek(channel, timeMs);
   return before === undefined ? "earliest" : String(before.offset + 1);
 }
 
@@ -128,7 +142,7 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   return Buffer.from(`{"firstOffset":${firstOffset},"endOffset":${endOffset},"records":[${records.join(",")}]}`);
 }
 
-function describeRecord({ position, event, batch, index }: StoredRecord) {
+function describeRecord({ position, event, batch, index }: StoredRecord): RecordAnswer {
   const traceparent = traceparentAt(batch, index);
   return {
     position,

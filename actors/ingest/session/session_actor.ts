@@ -11,25 +11,16 @@ import type { ClientFrame } from "../../../protocols/wire/frames.ts";
 import type { ActorDefinition, ActorReference } from "../../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
 import type { PartitionReply } from "../../partition/partition.ts";
-import type { PartitionView } from "../../partition/partition_feed.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "../session.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
-import { RecordsFitting } from "./records_fitting.ts";
 import { stepSession } from "./session_machine.ts";
-import {
-  addressElsewhere,
-  createSession,
-  type SessionEffect,
-  type SessionMessage,
-  type SessionState,
-} from "./session_state.ts";
-import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
+import type { SessionEffect, SessionMessage } from "./session_messages.ts";
+import { createSession, type SessionState } from "./session_state.ts";
+import { SubscriptionFeeds } from "./subscription_feeds.ts";
 
 /** Bytes that wait to be decoded: some times as many as one turn of the event loop reads of a socket. */
 const MAILBOX_BYTES_MAX = 524_288;
-/** Milliseconds until a read that the log could not answer is tried again. */
-const READ_RETRY_MS = 250;
 
 export interface SessionOptions {
   readonly name: string;
@@ -56,11 +47,9 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   readonly first = [{ type: "connected" } as const];
   readonly #options: SessionOptions;
   readonly #context: MachineContext<SessionMessage>;
-  readonly #listening = new Map<number, { stop(): void }[]>();
+  readonly #feeds: SubscriptionFeeds;
   /** Listeners to partitions whose owner is about to change, by the partition's name. */
   readonly #watching = new Map<string, { stop(): void }>();
-  /** Cuts each read to its room at once: otherwise whole batches would wait in memory to be sent. */
-  readonly #fitting = new RecordsFitting();
   /** True while frames that arrived together are taken: the flush waits for the last of them (N3). */
   #isTaking = false;
   #isFlushDue = false;
@@ -68,6 +57,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   constructor(options: SessionOptions, context: MachineContext<SessionMessage>) {
     this.#options = options;
     this.#context = context;
+    this.#feeds = new SubscriptionFeeds(options.environment.directory, context);
     this.machine = { initial: createSession(options.environment, options.credit, options.records), step: stepSession };
     options.records.listen({
       onRoom: () => context.tell({ type: "records_room" }),
@@ -90,7 +80,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
 
   /** Closes the connection with its actor: the client connects again. */
   stop(): void {
-    for (const id of [...this.#listening.keys()]) this.#unlisten(id);
+    this.#feeds.stop();
     for (const listener of this.#watching.values()) listener.stop();
     this.#options.peer.close(CLOSE_CODES.restarting, "restarting");
   }
@@ -114,7 +104,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
         const { frame, room } = effect;
         const wireBytes = peer.send(frame, () => context.tell({ type: "flushed_records", room }));
         room.sent(wireBytes, context.nowMs());
-        this.#fitting.sent(frame.batches, wireBytes);
+        this.#feeds.fitting.sent(frame.batches, wireBytes);
         context.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });
         return;
       }
@@ -168,13 +158,13 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
         this.#watching.delete(partitionName(effect));
         return;
       case "listen":
-        this.#listen(effect.subscription, state);
+        this.#feeds.listen(effect.subscription, state);
         return;
       case "unlisten":
-        this.#unlisten(effect.subscription);
+        this.#feeds.unlisten(effect.subscription);
         return;
       case "read":
-        this.#read(effect.subscription, effect.read);
+        this.#feeds.read(effect.subscription, effect.read);
         return;
     }
   }
@@ -247,70 +237,5 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     const listener = this.#options.environment.directory.partition(stream, partition)?.onChange(changed);
     if (listener !== undefined) this.#watching.set(partitionName({ stream, partition }), listener);
     changed(); // the owner may have changed since the machine looked
-  }
-
-  #listen(subscription: Subscription, state: SessionState): void {
-    const stops: { stop(): void }[] = [];
-    for (const partition of subscription.partitions.keys()) {
-      const entry = this.#options.environment.directory.partition(subscription.stream, partition);
-      if (entry === undefined) continue;
-      let feedListener: { stop(): void } | undefined;
-      const notify = () => this.#context.tell({ type: "advanced", subscription: subscription.id, partition });
-      const follow = () => {
-        feedListener?.stop();
-        const address = addressElsewhere(state, { stream: subscription.stream, partition });
-        if (address !== undefined) {
-          this.#context.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
-          return;
-        }
-        const { view, nextAddress } = entry;
-        if (nextAddress !== undefined)
-          this.#context.tell({ type: "moves_soon", subscription: subscription.id, partition });
-        feedListener = view?.onAdvance(subscription.channel, notify);
-        notify();
-      };
-      stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });
-      follow();
-    }
-    this.#listening.set(subscription.id, stops);
-  }
-
-  #unlisten(id: number): void {
-    for (const listener of this.#listening.get(id) ?? []) listener.stop();
-    this.#listening.delete(id);
-  }
-
-  #read(subscription: Subscription, read: SubscriptionRead): void {
-    const { partition, room } = read;
-    const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
-    const about = { subscription: subscription.id, partition, room };
-    if (view === undefined) {
-      this.#context.tell({ type: "read_failed", ...about, isRetriable: false });
-      return;
-    }
-    this.#readFrom(view, subscription, read).then(
-      (message) => this.#context.tell(message),
-      // Tried again after a while: perhaps no new record comes to prompt the read.
-      () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
-    );
-  }
-
-  async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
-    const { channel } = subscription;
-    const about = { subscription: subscription.id, partition: read.partition, room: read.room };
-    await view.ready();
-    if (read.kind === "after") {
-      const brought = await view.read(channel, read.after, read.bytesMax, true);
-      const fitted = this.#fitting.fit(brought, read.after, read.room);
-      if (fitted.kind === "crowded") return { type: "read_crowded", ...about, leastBytes: fitted.leastBytes };
-      return { type: "read", ...about, ...fitted, bounds: view.bounds(channel) };
-    }
-    const { from } = read;
-    const at =
-      typeof from === "object" && "timeMs" in from
-        ? await view.seek(channel, from.timeMs)
-        : beginning(from, view.bounds(channel));
-    const { firstOffset } = view.bounds(channel);
-    return { type: "began", ...about, at, firstOffset, endOffset: view.committedOffset(channel) };
   }
 }

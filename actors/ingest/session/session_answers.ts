@@ -13,6 +13,7 @@ import type { AckFrame, NodeFrame, WireVerdict } from "../../../protocols/wire/f
 import type { AppendOutcome, OpenChainOutcome, TooManyProducers } from "../../log/log.ts";
 import type { PartitionAnswer, PartitionReply } from "../../partition/partition.ts";
 import { moveWindow } from "./credit_window.ts";
+import { NOTHING, type SessionEffect } from "./session_messages.ts";
 import {
   type About,
   type Awaited,
@@ -23,9 +24,7 @@ import {
   errorFrame,
   movedFrames,
   movingFrame,
-  NOTHING,
   nextAddress,
-  type SessionEffect,
   type SessionState,
 } from "./session_state.ts";
 

@@ -10,6 +10,7 @@ import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../../pr
 import type { Rejects } from "../../log/log.ts";
 import { streamRefusal } from "../shown_streams.ts";
 import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
+import { NOTHING, type SessionEffect } from "./session_messages.ts";
 import {
   type About,
   type Awaited,
@@ -20,10 +21,8 @@ import {
   errorFrame,
   isOnlyChain,
   movedFrames,
-  NOTHING,
   refuseConnection,
   SESSION_LIMITS,
-  type SessionEffect,
   type SessionProducer,
   type SessionState,
 } from "./session_state.ts";

@@ -17,32 +17,17 @@
  *   N8. A connection ends with its grant. Frames after the token has expired, or was taken away, are ignored.
  */
 
-import {
-  FencedError,
-  type HeadraceError,
-  OverloadedError,
-  RejectedError,
-  UnavailableError,
-} from "../../../protocols/errors.ts";
+import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
-import {
-  type ClientFrame,
-  CREDIT_ANSWERED_SINCE_MINOR,
-  type CreditFrame,
-  type HelloFrame,
-  type NodeFrame,
-  PROTOCOL_MINOR,
-} from "../../../protocols/wire/frames.ts";
-import type { ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
-import type { Permissions } from "../session.ts";
+import { type ClientFrame, CREDIT_ANSWERED_SINCE_MINOR, type CreditFrame } from "../../../protocols/wire/frames.ts";
 import { answer, followMove } from "./session_answers.ts";
 import { append, flush, lost, open } from "./session_appends.ts";
+import { authenticated, hello, welcomed } from "./session_greeting.ts";
+import type { SessionEffect, SessionMessage } from "./session_messages.ts";
 import {
   costOfBytes,
   refuseConnection,
   SESSION_LIMITS,
-  type SessionEffect,
-  type SessionMessage,
   type SessionResult,
   type SessionState,
 } from "./session_state.ts";
@@ -108,9 +93,6 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return stepSubscription(state, message);
   }
 }
-
-/** A producer's name is forgotten days after its last welcome: to try again sooner than this is of no use. */
-const CROWDED_RETRY_MS = 60_000;
 
 const helloRequired = (what: string): RejectedError =>
   new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
@@ -193,104 +175,6 @@ const signOfLife = ({ hello }: SessionState, creditBytes: number): readonly Sess
   creditBytes === 0 && (hello?.minor ?? 0) >= CREDIT_ANSWERED_SINCE_MINOR
     ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }]
     : [];
-
-function hello(state: SessionState, frame: HelloFrame): SessionResult {
-  if (state.phase !== "greeting") {
-    const again = new RejectedError("MALFORMED_FRAME", "Cannot take hello as it must be sent once: it was sent again");
-    return [state, refuseConnection(state, again)];
-  }
-  state.phase = "welcoming";
-  state.hello = frame;
-  return [state, [{ type: "authenticate", token: frame.token }]];
-}
-
-function authenticated(state: SessionState, permissions: Permissions | undefined): SessionResult {
-  if (permissions === undefined) {
-    const refusal = new RejectedError(
-      "UNAUTHENTICATED",
-      "Cannot welcome the connection as it must show a valid token: none was accepted",
-    );
-    return [state, refuseConnection(state, refusal)];
-  }
-  state.permissions = permissions;
-  const frame = state.hello;
-  if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
-  const { quota } = permissions;
-  // A principal that exceeded its quota on another connection waits on this one too.
-  const metered: readonly SessionEffect[] = quota?.hasRates ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
-  return [state, [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
-}
-
-function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
-  const producerId = state.hello?.producerId ?? "";
-  if (outcome.kind !== "welcomed") {
-    return [state, refuseConnection(state, welcomeRefusal(outcome, producerId, state.hello?.producerEpoch))];
-  }
-  const owner = state.permissions?.placesOf ?? state.permissions?.owner;
-  state.producer = { id: producerId, epoch: outcome.producerEpoch, ...(owner === undefined ? {} : { owner }) };
-  return [state, welcome(state, outcome.producerEpoch)];
-}
-
-function ownerOf({ owner, quota }: Permissions): ProducerOwner | undefined {
-  if (owner === undefined) return undefined;
-  return quota?.producersMax === undefined ? { subject: owner } : { subject: owner, producersMax: quota.producersMax };
-}
-
-function welcomeRefusal(
-  outcome: Exclude<WelcomeOutcome, { kind: "welcomed" }>,
-  producerId: string,
-  held: number | undefined,
-): HeadraceError {
-  switch (outcome.kind) {
-    case "fenced":
-      return new FencedError(
-        "PRODUCER_FENCED",
-        `Cannot welcome producer ${producerId} as its epoch must be the newest: another instance holds ${outcome.current}, current value is ${held}`,
-      );
-    case "unknown_epoch":
-      return new RejectedError(
-        "UNKNOWN_EPOCH",
-        `Cannot welcome producer ${producerId} as its epoch must be one that a node gave, at most ${outcome.max}: current value is ${held}`,
-      );
-    case "owned":
-      return new RejectedError(
-        "FORBIDDEN",
-        `Cannot welcome producer ${producerId} as its name must belong to the token's subject: it belongs to another`,
-      );
-    case "crowded":
-      return new OverloadedError(
-        "QUOTA_EXCEEDED",
-        `Cannot welcome producer ${producerId} as its principal may have ${outcome.max} names of producers: each is forgotten days after its last welcome`,
-        CROWDED_RETRY_MS,
-      );
-  }
-}
-
-function welcome(state: SessionState, producerEpoch: number | undefined): readonly SessionEffect[] {
-  state.phase = "open";
-  const { node, limits, directory, passesOn } = state.environment;
-  const { minor = 0, forward } = state.hello ?? {};
-  const isStaying = passesOn === true || forward === true;
-  const frame: NodeFrame = {
-    type: "welcome",
-    node,
-    minor: Math.min(minor, PROTOCOL_MINOR),
-    streams: visible(isStaying ? directory.describe() : directory.describeWithOwners(), state.permissions),
-    limits,
-    creditBytes: state.credit.creditBytes,
-    ...(producerEpoch === undefined ? {} : { producerEpoch }),
-  };
-  return [{ type: "send", frame }];
-}
-
-/** Shows a client the streams that it may know of. */
-function visible<Description>(
-  streams: Readonly<Record<string, Description>>,
-  permissions: Permissions | undefined,
-): Readonly<Record<string, Description>> {
-  const shown = Object.entries(streams).filter(([name]) => permissions?.mayObserve(name) === true);
-  return shown.length === Object.keys(streams).length ? streams : Object.fromEntries(shown);
-}
 
 const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
   state.awaited.size > 0

@@ -3,15 +3,13 @@ import { OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../../protocols/wire/frames.ts";
 import { streamRefusal } from "../shown_streams.ts";
 import type { RecordsRoom } from "./records_budget.ts";
+import { NOTHING, type SessionEffect, type SessionMessage } from "./session_messages.ts";
 import {
   errorFrame,
   movedFrames,
   movingFrame,
-  NOTHING,
   nextAddress,
   SESSION_LIMITS,
-  type SessionEffect,
-  type SessionMessage,
   type SessionResult,
   type SessionState,
 } from "./session_state.ts";

@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compilePipeline, type PipelineResult, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
 import { position } from "../../../protocols/position.ts";
+import { cpuTimeMs } from "../../support/cpu_time.ts";
 
 const CONTEXT = { stream: "readings", partition: 3, position: position(5, 42), timeMs: 1_700_000_000_123 };
 
@@ -96,11 +97,11 @@ for (const [name, [filter, reason]] of Object.entries(refused)) {
   });
 }
 
-test("a pattern that hangs a backtracking matcher is answered within 5 s", async () => {
-  const startedAt = performance.now();
+test("a pattern that hangs a backtracking matcher is answered within 5 s of processor time", async () => {
+  const startedMs = cpuTimeMs();
   assert.is(await keeps('event.text.matches("^(a+)+$")', { text: `${"a".repeat(40)}b` }), false);
   assert.is(await keeps('event.text.matches("b$")', { text: "ab" }), true);
-  assert.ok(performance.now() - startedAt < 5_000);
+  assert.ok(cpuTimeMs() - startedMs < 5_000);
 });
 
 test("an output larger than the limit sets its record aside", async () => {

@@ -25,8 +25,9 @@ test.before(async () => {
   cluster = await startLocalCluster({ folder: join(folder, "cluster"), nodes: 3, firstPort: 0, configFile });
 });
 test.after(async () => {
-  assert.equal(await cluster.stop(), []);
-  await rm(folder, { recursive: true });
+  // Undefined where the start failed: its reason is reported then.
+  assert.equal((await cluster?.stop()) ?? [], []);
+  await rm(folder, { recursive: true, force: true });
 });
 
 const addressOf = (name: string): string => cluster.nodes().find((node) => node.name === name)?.address ?? "";

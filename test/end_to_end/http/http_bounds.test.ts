@@ -7,10 +7,9 @@ import * as assert from "uvu/assert";
 import { BODY_LIMITS } from "../../../actors/ingest/http/http_body.ts";
 import * as errors from "../../../protocols/errors.ts";
 import { FIELD_LIMITS } from "../../../protocols/limits.ts";
-import { runningNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest, runningNode } from "../../support/processes/running_node.ts";
 
-const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
-test.after(() => void node.end());
+const YAML = "log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n";
 
 /** The error codes of the protocol, and those of HTTP alone. */
 const HTTP_CODES: ReadonlySet<string> = new Set([
@@ -24,9 +23,12 @@ interface Parameter {
   readonly schema: { readonly type?: string; readonly minimum?: number; readonly maximum?: number };
 }
 type Operation = { readonly parameters?: readonly Parameter[] };
-const { paths } = (await (await fetch(`${node.address}/openapi.json`)).json()) as {
+const described = await runningNode(YAML);
+const { paths } = (await (await fetch(`${described.address}/openapi.json`)).json()) as {
   paths: Record<string, Record<string, Operation>>;
 };
+await described.end();
+const node = nodeOfEachTest(test, YAML);
 
 /** Valid values by the name of a path's parameter. */
 const GOOD: Readonly<Record<string, string>> = { stream: "s", partition: "0", name: "none", node: "none" };

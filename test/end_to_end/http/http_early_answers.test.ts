@@ -3,10 +3,9 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { runningNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest } from "../../support/processes/running_node.ts";
 
-const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
-test.after(() => void node.end());
+const node = nodeOfEachTest(test, "log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
 
 const BODY_BYTES = 40_000_000;
 const PIECE = Buffer.alloc(100_000, 0x20);

@@ -8,16 +8,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BODY_LIMITS } from "../../../actors/ingest/http/http_body.ts";
-import { runningNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest } from "../../support/processes/running_node.ts";
 
-const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
-test.after(() => void node.end());
-const { port, hostname } = new URL(node.address);
-const EVENTS = `${node.address}/v1/streams/s/events`;
+const node = nodeOfEachTest(test, "log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
+const HOSTNAME = "127.0.0.1";
 const RECORDS = "/v1/streams/s/partitions/0/records?limit=1";
 
 const post = async (body: string) => {
-  const response = await fetch(EVENTS, { method: "POST", headers: { "content-type": "application/x-ndjson" }, body });
+  const response = await fetch(`${node.address}/v1/streams/s/events`, {
+    method: "POST",
+    headers: { "content-type": "application/x-ndjson" },
+    body,
+  });
   await response.arrayBuffer();
   return response.status;
 };
@@ -29,12 +31,12 @@ interface Asked {
 }
 
 function begin(head: string): Asked {
-  const socket = connect(Number(port), hostname);
+  const socket = connect(node.port, HOSTNAME);
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   let ending = "";
   socket.on("error", (error: NodeJS.ErrnoException) => (ending = ` ${error.code}`));
-  socket.write(`${head}\r\nHost: ${hostname}\r\n`);
+  socket.write(`${head}\r\nHost: ${HOSTNAME}\r\n`);
   return { socket, said: once(socket, "close").then(() => Buffer.concat(chunks).toString("latin1") + ending) };
 }
 

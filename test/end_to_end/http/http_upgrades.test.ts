@@ -6,13 +6,12 @@ import { connect, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { runningNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest } from "../../support/processes/running_node.ts";
 
-const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
-test.after(() => void node.end());
+const node = nodeOfEachTest(test, "log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
 
 const WISH = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n";
-const HOST = `Host: 127.0.0.1:${node.port}\r\n`;
+const HOST = "Host: 127.0.0.1\r\n";
 const BODY = '{"n":1}';
 const get = (wish = "", path = "/healthz") => `GET ${path} HTTP/1.1\r\n${HOST}${wish}\r\n`;
 const postHead = `POST /v1/streams/s/events HTTP/1.1\r\n${HOST}${WISH}Content-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n`;

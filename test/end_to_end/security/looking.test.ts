@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
 import { RawClient } from "../../support/clients/raw_client.ts";
-import { configurationOf, eventually, runningNode } from "../../support/processes/running_node.ts";
+import { configurationOf, eventually, nodeOfEachTest } from "../../support/processes/running_node.ts";
 
 const SECRETS = {
   ADMIN: "the token of the administrator",
@@ -27,7 +27,7 @@ security:
     - { name: sensor, valueEnv: ONE, scopes: ["produce:orders"] }
 `;
 
-const node = await runningNode(YAML, { secrets: SECRETS });
+const node = nodeOfEachTest(test, YAML, { secrets: SECRETS });
 const ask = async (path: string, token: string, method = "GET") => {
   const answer = await fetch(`${node.address}${path}`, { method, headers: { authorization: `Bearer ${token}` } });
   return { status: answer.status, text: await answer.text() };
@@ -181,10 +181,6 @@ test("the audit's stream is the node's own: nothing in the configuration may wri
     ),
     "taken",
   );
-});
-
-test.after(async () => {
-  await node.end();
 });
 
 test.run();

@@ -10,7 +10,7 @@ import { encodeEvents } from "../../../protocols/values/event_codec.ts";
 import { encodeFrame, wireBytes } from "../../../protocols/wire/codec.ts";
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../../protocols/wire/frames.ts";
 import { RawClient } from "../../support/clients/raw_client.ts";
-import { runningNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest } from "../../support/processes/running_node.ts";
 
 const EVENT_BYTES = 600_000;
 const EVENTS_PER_BATCH = 6;
@@ -19,9 +19,9 @@ const RECORDS = EVENTS_PER_BATCH * BATCHES;
 /** Bytes of a frame beside its events. */
 const AROUND_BYTES = 2_048;
 
-const node = await runningNode("streams: { large: { partitions: 1, durability: memory } }");
+const node = nodeOfEachTest(test, "streams: { large: { partitions: 1, durability: memory } }");
 
-async function store(): Promise<void> {
+test.before.each(async () => {
   const producer = await RawClient.open(node.endpoint);
   const producerEpoch = await producer.produceTo("large", "large", 0);
   for (let batch = 0; batch < BATCHES; batch += 1) {
@@ -36,7 +36,7 @@ async function store(): Promise<void> {
     assert.is(answer?.type, "ack");
   }
   producer.end();
-}
+});
 
 async function subscribe(subprotocol: Subprotocol, fromOffset: number): Promise<RawClient> {
   const client = await RawClient.open(node.endpoint, subprotocol);
@@ -68,7 +68,6 @@ const socketOf = (client: RawClient) =>
 
 for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
   test(`${subprotocol}: batches larger than a connection's share come in parts, each record once, from any offset`, async () => {
-    if (subprotocol === SUBPROTOCOL_MSGPACK) await store();
     for (const first of [0, 1, EVENTS_PER_BATCH, EVENTS_PER_BATCH + 4]) {
       const client = await subscribe(subprotocol, first);
       assert.equal(await readAll(client, first), from(first));
@@ -101,7 +100,4 @@ test("an answer over HTTP holds as many records as fit a mebibyte, and reads on 
   assert.equal(offsets, from(0));
 });
 
-test.after(async () => {
-  await node.end();
-});
 test.run();

@@ -11,6 +11,7 @@ import {
   encodeEvents,
 } from "../../../protocols/values/event_codec.ts";
 import { sliceEvent, sliceEvents } from "../../../protocols/values/slice_events.ts";
+import { cpuTimeMs } from "../../support/cpu_time.ts";
 
 const hex = (text: string) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -292,12 +293,12 @@ test("an event that survives a mangled batch says the same when it is cut out al
   );
 });
 
-test("C1: five megabytes of empty maps are refused within 100 ms", () => {
+test("C1: five megabytes of empty maps are refused within 100 ms of processor time", () => {
   const bytes = new Uint8Array(5_000_005).fill(0x80);
   bytes.set([0xdd, 0x00, 0x4c, 0x4b, 0x40]);
   const nested = new Uint8Array(5_000_000).fill(0x80);
   nested.set([0x91, 0xdd, 0x00, 0x4c, 0x4b, 0x3a]);
-  const startedAt = performance.now();
+  const startedMs = cpuTimeMs();
   assert.is(
     refusal(() => decodeEvents(bytes)),
     "FRAME_TOO_COMPLEX",
@@ -306,7 +307,7 @@ test("C1: five megabytes of empty maps are refused within 100 ms", () => {
     refusal(() => decodeEvents(nested)),
     "FRAME_TOO_COMPLEX",
   );
-  assert.ok(performance.now() - startedAt < 100);
+  assert.ok(cpuTimeMs() - startedMs < 100);
 });
 
 test("C1: a depth of ten thousand is refused, the deepest allowed is taken", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { headrace, jsonLines } from "../../support/processes/headrace_command.ts";
-import { runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest, runningNode, type TestNode } from "../../support/processes/running_node.ts";
 
 const ORDERS = `
 log: { type: memory }
@@ -17,11 +17,10 @@ streams:
   notes: { partitions: 1, durability: memory }
 `;
 
-let node: TestNode;
+const node = nodeOfEachTest(test, ORDERS);
 let folder: string;
-test.before(async () => {
+test.before.each(async () => {
   folder = await mkdtemp(join(tmpdir(), "headrace-backup-"));
-  node = await runningNode(ORDERS);
   const producer = node.producer({ producerId: "p", stream: "orders" });
   for (let n = 0; n < 600; n += 1) await producer.send({ customer: `c${n % 9}`, amount: n });
   await producer.send({ customer: "bad", amount: -1 });
@@ -29,8 +28,7 @@ test.before(async () => {
   await producer.send({ at, bytes: new Uint8Array([1, 2, 255]), big: 2n ** 60n }, { stream: "notes" });
   await producer.close();
 });
-test.after(async () => {
-  await node.end();
+test.after.each(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -90,6 +88,7 @@ test("a damaged backup is reported before any event is sent", async () => {
 });
 
 test("a backup does not write to a folder that holds files", async () => {
+  await writeFile(join(folder, "notes.txt"), "");
   const ended = await headrace(["backup", folder, "--address", node.address]);
   assert.is(ended.code, 64);
   assert.match(ended.stderr, /must be empty/);

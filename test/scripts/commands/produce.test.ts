@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { headrace, jsonLines, startCommand } from "../../support/processes/headrace_command.ts";
-import { runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest } from "../../support/processes/running_node.ts";
 
 const ORDERS = `
 log: { type: memory }
@@ -24,14 +24,12 @@ streams:
       properties: { customer: { type: string }, amount: { type: number, minimum: 0 } }
 `;
 
-let node: TestNode;
+const node = nodeOfEachTest(test, ORDERS);
 let folder: string;
 test.before(async () => {
-  node = await runningNode(ORDERS);
   folder = await mkdtemp(join(tmpdir(), "headrace-produce-"));
 });
 test.after(async () => {
-  await node.end();
   await rm(folder, { recursive: true, force: true });
 });
 

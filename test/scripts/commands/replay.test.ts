@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { headrace, jsonLines } from "../../support/processes/headrace_command.ts";
-import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { eventually, nodeOfEachTest, runningNode } from "../../support/processes/running_node.ts";
 
 const STREAMS = `
 log: { type: memory }
@@ -22,16 +22,12 @@ streams:
   repaired: { partitions: 1, durability: memory }
 `;
 
-let node: TestNode;
-test.before(async () => {
-  node = await runningNode(STREAMS);
+const node = nodeOfEachTest(test, STREAMS);
+test.before.each(async () => {
   const producer = node.producer({ producerId: "p", stream: "orders" });
   for (let n = 0; n < 900; n += 1) await producer.send({ customer: `c${n % 30}`, amount: n });
   await producer.send({ customer: "bad", amount: -1 });
   await producer.close();
-});
-test.after(async () => {
-  await node.end();
 });
 
 const at = () => ["--address", node.address];

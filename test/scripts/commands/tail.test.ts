@@ -6,7 +6,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { headrace, jsonLines, startCommand } from "../../support/processes/headrace_command.ts";
 import { headraceArguments } from "../../support/processes/headrace_program.ts";
-import { runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { nodeOfEachTest } from "../../support/processes/running_node.ts";
 
 const ORDERS = `
 log: { type: memory }
@@ -25,19 +25,17 @@ streams:
 const READER = "reader-token-reader-token-reader-token";
 const ALL = "admin-token-admin-token-admin-token-admin";
 
-let node: TestNode;
+const node = nodeOfEachTest(test, ORDERS, { secrets: { READER, ALL } });
 let folder: string;
-test.before(async () => {
+test.before.each(async () => {
   folder = await mkdtemp(join(tmpdir(), "headrace-tail-"));
   await writeFile(join(folder, "token"), `${READER}\n`);
-  node = await runningNode(ORDERS, { secrets: { READER, ALL } });
   const producer = node.producer({ producerId: "p", stream: "orders", token: ALL });
   for (let n = 0; n < 40; n += 1) await producer.send({ customer: `c${n % 4}`, amount: n });
   await producer.send({ customer: "c1", amount: -1 });
   await producer.close();
 });
-test.after(async () => {
-  await node.end();
+test.after.each(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Test } from "uvu";
 import WebSocket from "ws";
 import { connectWebSocket, Producer, type ProducerOptions } from "../../../protocols/mod.ts";
 import { SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../../protocols/wire/frames.ts";
@@ -22,6 +23,12 @@ export interface TestNode extends RunningNode {
   end(): Promise<readonly string[]>;
 }
 
+export interface TestNodeOptions {
+  readonly folder?: string;
+  readonly port?: number;
+  readonly secrets?: Readonly<Record<string, string>>;
+}
+
 /** Reads a configuration as the node would; throws with every problem. */
 export async function configurationOf(text: string, folder: string, port = 0): Promise<Configuration> {
   const loaded = await checkConfiguration(text, folder, KNOWN_KINDS);
@@ -33,14 +40,7 @@ export async function configurationOf(text: string, folder: string, port = 0): P
 /**
  * Starts a node on a configuration in YAML (its log in memory unless it says otherwise) and waits until it is ready.
  */
-export async function runningNode(
-  yaml: string,
-  options: {
-    readonly folder?: string;
-    readonly port?: number;
-    readonly secrets?: Readonly<Record<string, string>>;
-  } = {},
-): Promise<TestNode> {
+export async function runningNode(yaml: string, options: TestNodeOptions = {}): Promise<TestNode> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "headrace-test-")));
   const configuration = await configurationOf(yaml, folder, options.port);
   const logged: string[] = [];
@@ -74,6 +74,28 @@ export async function runningNode(
       return left;
     },
   };
+}
+
+/**
+ * A node of its own for each test of a file, so that what one test leaves or breaks reaches no other. The answer stands for the
+ * node of the test that runs now.
+ */
+export function nodeOfEachTest(test: Test, yaml: string, options: TestNodeOptions = {}): TestNode {
+  let node: TestNode | undefined;
+  test.before.each(async () => {
+    node = await runningNode(yaml, options);
+  });
+  test.after.each(async () => {
+    const ended = node;
+    node = undefined;
+    await ended?.end();
+  });
+  return new Proxy({} as TestNode, {
+    get(_, name) {
+      if (node === undefined) throw new Error("Cannot use the node as a test must run: none does");
+      return Reflect.get(node, name) as unknown;
+    },
+  });
 }
 
 const EVENTUALLY_WITHIN_MS = 40_000;

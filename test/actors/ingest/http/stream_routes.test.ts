@@ -1,6 +1,7 @@
 import fastify from "fastify";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { parameterReader } from "../../../../actors/ingest/http/parameters.ts";
 import { mountStreamRoutes, type StreamRoutesOptions } from "../../../../actors/ingest/http/stream_routes.ts";
 import type { ReadResult } from "../../../../actors/log/log.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
@@ -34,6 +35,7 @@ function routesOver(event: Readonly<Record<string, unknown>>): StreamRoutesOptio
 test("records read over HTTP keep the kind of their numbers: floats have an exponent, integers their digits", async () => {
   const event = { a: 1.2345678901234567e19, b: [1e20, -(2 ** 54), 2 ** 53], c: 9007199254740993n };
   const server = fastify();
+  server.setValidatorCompiler(parameterReader);
   mountStreamRoutes(server, routesOver(event));
   const answer = await server.inject("/v1/streams/s/partitions/0/records");
   assert.is(answer.headers["content-type"], "application/json; charset=utf-8");

@@ -5,11 +5,8 @@ import { CreditPool } from "../../../../actors/ingest/session/credit_pool.ts";
 import { createInspect } from "../../../../actors/ingest/session/inspection.ts";
 import { RecordsBudget } from "../../../../actors/ingest/session/records_budget.ts";
 import { stepSession } from "../../../../actors/ingest/session/session_machine.ts";
-import {
-  createSession,
-  type SessionEffect,
-  type SessionMessage,
-} from "../../../../actors/ingest/session/session_state.ts";
+import type { SessionEffect, SessionMessage } from "../../../../actors/ingest/session/session_messages.ts";
+import { createSession } from "../../../../actors/ingest/session/session_state.ts";
 import type { AppendOutcome } from "../../../../actors/log/log.ts";
 import type { AppendItem, PartitionAnswer } from "../../../../actors/partition/partition.ts";
 import { FencedError, InvariantError, UnavailableError } from "../../../../protocols/errors.ts";

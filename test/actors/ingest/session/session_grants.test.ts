@@ -4,11 +4,8 @@ import { CreditPool } from "../../../../actors/ingest/session/credit_pool.ts";
 import { createInspect } from "../../../../actors/ingest/session/inspection.ts";
 import { RecordsBudget } from "../../../../actors/ingest/session/records_budget.ts";
 import { stepSession } from "../../../../actors/ingest/session/session_machine.ts";
-import {
-  createSession,
-  type SessionEffect,
-  type SessionMessage,
-} from "../../../../actors/ingest/session/session_state.ts";
+import type { SessionEffect, SessionMessage } from "../../../../actors/ingest/session/session_messages.ts";
+import { createSession } from "../../../../actors/ingest/session/session_state.ts";
 import type { Permissions } from "../../../../actors/ingest/session.ts";
 import { EVENT_LIMITS } from "../../../../protocols/values/event_codec.ts";
 import type { ClientFrame } from "../../../../protocols/wire/frames.ts";

@@ -5,12 +5,8 @@ import { CreditPool } from "../../../../actors/ingest/session/credit_pool.ts";
 import { createInspect } from "../../../../actors/ingest/session/inspection.ts";
 import { RecordsBudget } from "../../../../actors/ingest/session/records_budget.ts";
 import { stepSession } from "../../../../actors/ingest/session/session_machine.ts";
-import {
-  createSession,
-  SESSION_LIMITS,
-  type SessionEffect,
-  type SessionMessage,
-} from "../../../../actors/ingest/session/session_state.ts";
+import type { SessionEffect, SessionMessage } from "../../../../actors/ingest/session/session_messages.ts";
+import { createSession, SESSION_LIMITS } from "../../../../actors/ingest/session/session_state.ts";
 import type { PartitionEntry, StreamDirectory } from "../../../../actors/ingest/session.ts";
 import { FencedError } from "../../../../protocols/errors.ts";
 import { offset, partitionId } from "../../../../protocols/position.ts";

@@ -3,12 +3,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RecordsBudget, type RecordsRoom } from "../../../../actors/ingest/session/records_budget.ts";
 import { stepSession } from "../../../../actors/ingest/session/session_machine.ts";
-import {
-  createSession,
-  type SessionEffect,
-  type SessionMessage,
-  type SessionState,
-} from "../../../../actors/ingest/session/session_state.ts";
+import type { SessionEffect, SessionMessage } from "../../../../actors/ingest/session/session_messages.ts";
+import { createSession, type SessionState } from "../../../../actors/ingest/session/session_state.ts";
 import type { ChannelBounds, RecordBatch } from "../../../../actors/log/log.ts";
 import { epoch, offset } from "../../../../protocols/position.ts";
 

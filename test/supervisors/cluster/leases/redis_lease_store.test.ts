@@ -224,11 +224,9 @@ scenario(
     const refusals = await Promise.all(calls.map(rejection));
     assert.equal(new Set(refusals.map(({ name, code }) => `${name} ${code}`)), new Set(["UnavailableError TIMEOUT"]));
     assert.match(refusals[0]?.message ?? "", /within 1500 ms/);
-    const fromMs = performance.now();
     for (let n = 0; n < 100; n += 1) {
       assert.is((await rejection(store.renew(member, REGISTRATION_MS))).code, "STORE_UNAVAILABLE");
     }
-    assert.ok(performance.now() - fromMs < 1_000, "100 refusals take less than 1 s");
     thaw();
     await became(store, isReady);
     // The stand that timed out had its effect: the life that stands again finds itself elected.

@@ -1,0 +1,97 @@
+/**
+ * The shell's part for subscriptions of one connection: listens to their partitions, and reads them for the session machine.
+ * Decides only how much of a read fits its room.
+ */
+
+import type { MachineContext } from "../../kernel/machine_actor.ts";
+import type { PartitionView } from "../../partition/partition_feed.ts";
+import type { SessionEnvironment } from "../session.ts";
+import { RecordsFitting } from "./records_fitting.ts";
+import type { SessionMessage } from "./session_messages.ts";
+import { addressElsewhere, type SessionState } from "./session_state.ts";
+import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
+
+/** Milliseconds until a read that the log could not answer is tried again. */
+const READ_RETRY_MS = 250;
+
+export class SubscriptionFeeds {
+  readonly #directory: SessionEnvironment["directory"];
+  readonly #context: MachineContext<SessionMessage>;
+  readonly #listening = new Map<number, { stop(): void }[]>();
+  /** Cuts each read to its room at once: otherwise whole batches would wait in memory to be sent. */
+  readonly fitting = new RecordsFitting();
+
+  constructor(directory: SessionEnvironment["directory"], context: MachineContext<SessionMessage>) {
+    this.#directory = directory;
+    this.#context = context;
+  }
+
+  stop(): void {
+    for (const id of [...this.#listening.keys()]) this.unlisten(id);
+  }
+
+  listen(subscription: Subscription, state: SessionState): void {
+    const stops: { stop(): void }[] = [];
+    for (const partition of subscription.partitions.keys()) {
+      const entry = this.#directory.partition(subscription.stream, partition);
+      if (entry === undefined) continue;
+      let feedListener: { stop(): void } | undefined;
+      const notify = () => this.#context.tell({ type: "advanced", subscription: subscription.id, partition });
+      const follow = () => {
+        feedListener?.stop();
+        const address = addressElsewhere(state, { stream: subscription.stream, partition });
+        if (address !== undefined) {
+          this.#context.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
+          return;
+        }
+        const { view, nextAddress } = entry;
+        if (nextAddress !== undefined)
+          this.#context.tell({ type: "moves_soon", subscription: subscription.id, partition });
+        feedListener = view?.onAdvance(subscription.channel, notify);
+        notify();
+      };
+      stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });
+      follow();
+    }
+    this.#listening.set(subscription.id, stops);
+  }
+
+  unlisten(id: number): void {
+    for (const listener of this.#listening.get(id) ?? []) listener.stop();
+    this.#listening.delete(id);
+  }
+
+  read(subscription: Subscription, read: SubscriptionRead): void {
+    const { partition, room } = read;
+    const view = this.#directory.partition(subscription.stream, partition)?.view;
+    const about = { subscription: subscription.id, partition, room };
+    if (view === undefined) {
+      this.#context.tell({ type: "read_failed", ...about, isRetriable: false });
+      return;
+    }
+    this.#readFrom(view, subscription, read).then(
+      (message) => this.#context.tell(message),
+      // Tried again after a while: perhaps no new record comes to prompt the read.
+      () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
+    );
+  }
+
+  async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
+    const { channel } = subscription;
+    const about = { subscription: subscription.id, partition: read.partition, room: read.room };
+    await view.ready();
+    if (read.kind === "after") {
+      const brought = await view.read(channel, read.after, read.bytesMax, true);
+      const fitted = this.fitting.fit(brought, read.after, read.room);
+      if (fitted.kind === "crowded") return { type: "read_crowded", ...about, leastBytes: fitted.leastBytes };
+      return { type: "read", ...about, ...fitted, bounds: view.bounds(channel) };
+    }
+    const { from } = read;
+    const at =
+      typeof from === "object" && "timeMs" in from
+        ? await view.seek(channel, from.timeMs)
+        : beginning(from, view.bounds(channel));
+    const { firstOffset } = view.bounds(channel);
+    return { type: "began", ...about, at, firstOffset, endOffset: view.committedOffset(channel) };
+  }
+}
