@@ -14,7 +14,7 @@ import type { PeerTls } from "../../actors/transport/peer/peer_socket.ts";
 import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
 import { pause, SYSTEM_CLOCK } from "../../protocols/clock.ts";
 import { RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
-import { type NodeId, nodeId, partitionName } from "../../protocols/position.ts";
+import { nodeId, partitionName } from "../../protocols/position.ts";
 import type { PartitionOrder, PlacementEvent, PlacementOrder } from "../node/placement.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
 import {
@@ -31,7 +31,7 @@ import {
 import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
 import type { LeaseStore } from "./leases/lease_store.ts";
 import { memberActor } from "./member/member_actor.ts";
-import { createMember, type MemberMessage, type MemberState } from "./member/member_state.ts";
+import { createMember, hasLinkToLeader, type MemberMessage, type MemberState } from "./member/member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
 import { OwnerPointers, partitionActorName } from "./owner_pointers.ts";
 
@@ -252,18 +252,13 @@ export class ClusterNode implements ClusterControl {
         `Cannot ${command.kind} ${command.node} as the node must be one of [${known}]: current value is ${command.node}`,
       );
     }
-    const isReachable = state?.isLeading || (state?.leader !== undefined && this.#isUp(state.leader.node));
-    if (!isReachable || this.#current === undefined) {
+    if (state === undefined || !hasLinkToLeader(state) || this.#current === undefined) {
       throw new UnavailableError(
         "NOT_READY",
         `Cannot ${command.kind} as no coordinator can be reached: ${state?.leader === undefined ? "none is known" : `${state.leader.node} is not linked`}`,
       );
     }
     this.#current.member.tell({ type: "command", command });
-  }
-
-  #isUp(node: NodeId): boolean {
-    return this.#current?.links.isUp(node) === true;
   }
 
   // The end -----------------------------------------------------------------------------------------------------------
