@@ -114,56 +114,42 @@ export abstract class HeadraceError extends Error {
   abstract readonly code: ErrorCode;
 }
 
-/** The thing was refused and will be refused again: set it aside and never retry it. */
-export class RejectedError extends HeadraceError {
-  override readonly name = "RejectedError";
-  readonly code: RejectedCode;
-  constructor(code: RejectedCode, message: string, options?: ErrorOptions) {
+abstract class CodedError<Code extends ErrorCode> extends HeadraceError {
+  readonly code: Code;
+  constructor(code: Code, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
+}
+
+/** The thing was refused and will be refused again: set it aside and never retry it. */
+export class RejectedError extends CodedError<RejectedCode> {
+  override readonly name = "RejectedError";
 }
 
 /** Something needed is out of reach: retry with backoff. */
-export class UnavailableError extends HeadraceError {
+export class UnavailableError extends CodedError<UnavailableCode> {
   override readonly name = "UnavailableError";
-  readonly code: UnavailableCode;
-  constructor(code: UnavailableCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** A bound is reached: wait `retryAfterMs`, or for credit, then try again. */
-export class OverloadedError extends HeadraceError {
+export class OverloadedError extends CodedError<OverloadedCode> {
   override readonly name = "OverloadedError";
-  readonly code: OverloadedCode;
   readonly retryAfterMs: number;
   constructor(code: OverloadedCode, message: string, retryAfterMs: number, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
+    super(code, message, options);
     this.retryAfterMs = retryAfterMs;
   }
 }
 
 /** A newer owner or producer has taken over: stop, and ask for the owner of now. */
-export class FencedError extends HeadraceError {
+export class FencedError extends CodedError<FencedCode> {
   override readonly name = "FencedError";
-  readonly code: FencedCode;
-  constructor(code: FencedCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** The configuration cannot work: refuse to start, as a person must change something first. */
-export class ConfigurationError extends HeadraceError {
+export class ConfigurationError extends CodedError<ConfigurationCode> {
   override readonly name = "ConfigurationError";
-  readonly code: ConfigurationCode;
-  constructor(code: ConfigurationCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** A fault of Headrace itself: crash, and let the supervisor decide. */

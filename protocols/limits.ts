@@ -6,15 +6,11 @@
 export const FIELD_LIMITS = {
   /** Characters (UTF-16 code units) of a stream's, producer's or instance's name. */
   nameCharactersMax: 256,
-  /** Characters of `hello.client`. */
   clientCharactersMax: 256,
-  /** Characters of `hello.token`. */
   tokenCharactersMax: 16_384,
   /** Characters of a node's name or address. */
   addressCharactersMax: 2_048,
-  /** Characters of a code. */
   codeCharactersMax: 64,
-  /** Characters of a JSON Pointer. */
   pathCharactersMax: 1_024,
   /** Characters of a message or a reason. */
   messageCharactersMax: 4_096,

@@ -48,9 +48,14 @@ export interface PartitionReference {
   readonly partition: PartitionId;
 }
 
+/** A partition as frames and applications name it. */
+export interface PartitionPlace {
+  readonly stream: string;
+  readonly partition: number;
+}
+
 /** `stream/partition`: the partition's name in logs, actor paths and metrics, and its Redis hash tag. */
-export const partitionName = ({ stream, partition }: { readonly stream: string; readonly partition: number }): string =>
-  `${stream}/${partition}`;
+export const partitionName = ({ stream, partition }: PartitionPlace): string => `${stream}/${partition}`;
 
 /** The first offset written in an epoch. A partition keeps one entry for each epoch, in order (Kafka's KIP-101). */
 export interface EpochStart {

@@ -1,13 +1,29 @@
-/** Checks the options of both clients before the first connection: options that can never work fail at once. */
+/** The options of both clients, and their check before the first connection: options that can never work fail at once. */
+import type { Clock } from "../clock.ts";
 import type { Connect } from "../connection.ts";
 import { ConfigurationError } from "../errors.ts";
 import { FIELD_LIMITS } from "../limits.ts";
+import type { ConnectionState } from "./connection_state.ts";
 
-interface ClientOptions {
+/** The options that a producer and a consumer share. */
+export interface ClientOptions {
+  /** Opens connections, for example {@linkcode connectWebSocket}. */
   readonly connect: Connect;
+  /** Addresses of nodes, tried in turn; one at least. The client also connects to the owners that a node names. */
   readonly addresses: readonly string[];
-  readonly token?: string | undefined;
-  readonly client?: string | undefined;
+  /**
+   * True to connect to `addresses` alone, for example behind a load balancer: a node passes events on to the owners, and
+   * reads for the client at the owners.
+   */
+  readonly forward?: boolean;
+  /** The token that a node with authentication asks for: at most 16,384 characters. */
+  readonly token?: string;
+  /** Name of the program, for the node's logs: at most 256 characters. Default: `headrace-js`. */
+  readonly client?: string;
+  /** Time and randomness. Default: {@linkcode SYSTEM_CLOCK}. */
+  readonly clock?: Clock;
+  /** Called once for each change of the connection's state. */
+  readonly onState?: (state: ConnectionState) => void;
 }
 
 /** Throws `ConfigurationError`. @param about `a producer`, or `a consumer` */

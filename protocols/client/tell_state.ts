@@ -15,7 +15,7 @@ export const UNOPENED_TOLD = 5;
 export function tellState(links: Links<Link>, effects: LinkEffects): void {
   const { home, told } = links;
   const silent = links.closedBy === undefined ? allLinks(links).find(({ isQuiet }) => isQuiet) : undefined;
-  const state = links.closedBy !== undefined ? "closed" : silent !== undefined ? "silent" : stateOf(home);
+  const state = links.closedBy !== undefined ? "closed" : silent !== undefined ? "silent" : STATES[home.phase];
   const { address } = silent ?? home;
   const { attempt } = links;
   if (told?.state === state && told.address === address && told.attempt === attempt) return;
@@ -29,17 +29,7 @@ export function tellState(links: Links<Link>, effects: LinkEffects): void {
   effects.push({ type: "state", state: links.told });
 }
 
-function stateOf({ phase }: Link): "connecting" | "online" | "waiting" {
-  switch (phase) {
-    case "offline":
-      return "waiting";
-    case "connecting":
-    case "greeting":
-      return "connecting";
-    case "online":
-      return "online";
-  }
-}
+const STATES = { offline: "waiting", connecting: "connecting", greeting: "connecting", online: "online" } as const;
 
 const silence = (address: string): Error =>
   new UnavailableError(

@@ -51,26 +51,13 @@ export interface DecodedEvents {
 const packRecords = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
 const packMaps = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const packCompact = new Packr({ useRecords: false, encodeUndefinedAsNil: true, variableMapSize: true });
-// Numbers up to 2^53, big integers beyond; binary is copied, so that no event keeps its whole frame alive.
-const unpacker = new Unpackr({
-  useRecords: true,
-  mapsAsObjects: true,
-  int64AsType: "auto",
-  copyBuffers: true,
-} as object);
+/** Binary is copied, so that no event keeps its whole frame alive. @param int64AsType `auto`: big integers beyond 2^53 */
+const unpackerOf = (useRecords: boolean, int64AsType: "auto" | "number"): Unpackr =>
+  new Unpackr({ useRecords, mapsAsObjects: true, int64AsType, copyBuffers: true } as object);
+const unpacker = unpackerOf(true, "auto");
 /** As `unpacker`, and faster with integers of 64 bits. It rounds those beyond 2^53, so it is for events without any. */
-const narrowUnpacker = new Unpackr({
-  useRecords: true,
-  mapsAsObjects: true,
-  int64AsType: "number",
-  copyBuffers: true,
-} as object);
-const mapUnpacker = new Unpackr({
-  useRecords: false,
-  mapsAsObjects: true,
-  int64AsType: "auto",
-  copyBuffers: true,
-} as object);
+const narrowUnpacker = unpackerOf(true, "number");
+const mapUnpacker = unpackerOf(false, "auto");
 
 /** The options of {@linkcode encodeEvents}. */
 export interface EncodeOptions {
@@ -158,7 +145,7 @@ export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMI
 export const decodeTrustedEvents = (bytes: Uint8Array): readonly Event[] => unpacker.unpack(bytes) as Event[];
 
 /** A log's events were judged when they were taken; dead letters are larger than an event may be. */
-const STORED_LIMITS: EventLimits = {
+export const STORED_LIMITS: EventLimits = {
   ...EVENT_LIMITS,
   eventBytesMax: Number.MAX_SAFE_INTEGER,
   batchEventsMax: Number.MAX_SAFE_INTEGER,

@@ -3,6 +3,7 @@
  * Positions on the wire are `{epoch, offset}`; a sequence is a list of three integers.
  */
 import type { Event, Verdict } from "../event.ts";
+import type { PartitionPlace } from "../position.ts";
 import type { Sequence, Sequences } from "../sequence.ts";
 import type { TraceStart } from "../traceparent.ts";
 
@@ -57,18 +58,14 @@ export interface HelloFrame {
 }
 
 /** Raises the producer epoch in one partition's log, and asks for the last stored sequence of this producer (E1). */
-export interface OpenFrame {
+export interface OpenFrame extends PartitionPlace {
   readonly type: "open";
-  readonly stream: string;
-  readonly partition: number;
   readonly producerEpoch: number;
 }
 
 /** Appends a batch of events to one partition. Answered by `ack`, `gap`, `moved` or `error`. */
-export interface AppendFrame {
+export interface AppendFrame extends PartitionPlace {
   readonly type: "append";
-  readonly stream: string;
-  readonly partition: number;
   readonly producerEpoch: number;
   /** The sequence of the last event that this producer sent to this partition before this batch; null for none. */
   readonly previousSequence: Sequence | null;
@@ -83,10 +80,8 @@ export interface AppendFrame {
 }
 
 /** Declares acknowledged sequences that the log lost with its tail, and that cannot be sent again (E6). */
-export interface LostFrame {
+export interface LostFrame extends PartitionPlace {
   readonly type: "lost";
-  readonly stream: string;
-  readonly partition: number;
   readonly producerEpoch: number;
   /** The last sequence that the log still holds; null for none. */
   readonly from: Sequence | null;
@@ -183,10 +178,8 @@ export interface WelcomeFrame {
 }
 
 /** Answers `open`: the last stored sequence of this producer, null for none, and its resume point. */
-export interface OpenedFrame {
+export interface OpenedFrame extends PartitionPlace {
   readonly type: "opened";
-  readonly stream: string;
-  readonly partition: number;
   readonly lastSequence: Sequence | null;
   readonly position?: Event;
 }
@@ -194,10 +187,8 @@ export interface OpenedFrame {
 /**
  * All events up to `lastSequence` are durable in the stream's tier, except those with a verdict, which were rejected.
  */
-export interface AckFrame {
+export interface AckFrame extends PartitionPlace {
   readonly type: "ack";
-  readonly stream: string;
-  readonly partition: number;
   readonly lastSequence: Sequence;
   /** Rejected events of the acknowledged batches, each by its own sequence. */
   readonly verdicts?: readonly WireVerdict[];
@@ -211,38 +202,30 @@ export interface WireVerdict extends Omit<Verdict, "index"> {
 }
 
 /** The batch does not follow `storedSequence`. The client sends the events behind it again, or declares them lost. */
-export interface GapFrame {
+export interface GapFrame extends PartitionPlace {
   readonly type: "gap";
-  readonly stream: string;
-  readonly partition: number;
   /** The last sequence that the log holds of this producer; null for none. */
   readonly storedSequence: Sequence | null;
   readonly creditBytes: number;
 }
 
 /** Records from `divergence` on, which the subscriber may have read, no longer exist. Reading goes on there (E9). */
-export interface TruncatedFrame {
+export interface TruncatedFrame extends PartitionPlace {
   readonly type: "truncated";
   readonly subscription: number;
-  readonly stream: string;
-  readonly partition: number;
   readonly divergence: number;
 }
 
 /** Retention removed records that the subscriber had not read: reading goes on at `firstOffset`. */
-export interface TrimmedFrame {
+export interface TrimmedFrame extends PartitionPlace {
   readonly type: "trimmed";
   readonly subscription: number;
-  readonly stream: string;
-  readonly partition: number;
   readonly firstOffset: number;
 }
 
 /** The partition has another owner now, at `address` where the node knows it. */
-export interface MovedFrame {
+export interface MovedFrame extends PartitionPlace {
   readonly type: "moved";
-  readonly stream: string;
-  readonly partition: number;
   readonly address?: string;
 }
 
@@ -250,10 +233,8 @@ export interface MovedFrame {
  * The partition is about to be handed over to the node at `address`, and is served here until `moved`. A client that
  * connects to `address` now does not wait for the connection later. Since minor version 2.
  */
-export interface MovingFrame {
+export interface MovingFrame extends PartitionPlace {
   readonly type: "moving";
-  readonly stream: string;
-  readonly partition: number;
   readonly address: string;
 }
 
@@ -275,11 +256,9 @@ export interface WireBatch {
 }
 
 /** Records of one partition of a subscription. */
-export interface RecordsFrame {
+export interface RecordsFrame extends PartitionPlace {
   readonly type: "records";
   readonly subscription: number;
-  readonly stream: string;
-  readonly partition: number;
   /** Some records of the first batch may lie before the position asked for: the client skips them by offset. */
   readonly batches: readonly WireBatch[];
   /** One past the newest committed offset when this was sent: lag = endOffset - last offset - 1. */

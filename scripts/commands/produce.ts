@@ -1,40 +1,26 @@
 /**
  * `headrace produce`: sends events from files or stdin into a stream, each exactly once. Decides how input becomes
- * events, and the exit code. Leaves order, resending and acknowledgement to the `Producer`.
+ * events, and the exit code. Leaves files to `open_inputs.ts`, and order, resending and acknowledgement to the `Producer`.
  */
 import { randomUUID } from "node:crypto";
-import { constants, createReadStream, openSync, type ReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import { Socket } from "node:net";
 import type { Command } from "commander";
 import { FORMATS } from "../../actors/sources/records/record_reader.ts";
 import { ENCODINGS } from "../../actors/sources/records/text_shape.ts";
 import type { HeadraceError } from "../../protocols/errors.ts";
-import {
-  compareSequences,
-  keyOf,
-  type Producer,
-  parsePointer,
-  partitionOfKey,
-  type SendOptions,
-  type Sequence,
-} from "../../protocols/mod.ts";
-import { isEvent } from "../../protocols/values/unreadable.ts";
-import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
-import { DataError, EXIT, FileError, fileError, UsageError } from "../console/exit_codes.ts";
+import { compareSequences, type Producer, type SendOptions, type Sequence } from "../../protocols/mod.ts";
+import { duration, wholeNumber } from "../console/arguments.ts";
+import { DataError, EXIT, FileError, UsageError } from "../console/exit_codes.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
-import { interruption, print, printJson, remark } from "../console/output.ts";
+import { interruption, print, printJson } from "../console/output.ts";
 import { startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
-import { type InputEvent, type InputOptions, readInput } from "../console/records/read_input.ts";
+import { type Input, openInputs, type ReadingOptions } from "../console/records/open_inputs.ts";
+import type { InputEvent } from "../console/records/read_input.ts";
 import { listRejections, type Rejections } from "../console/records/rejections.ts";
+import { keyRouter, storedSequences } from "../console/records/routing.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
-interface ProduceOptions extends NodeOptions {
-  readonly format?: string;
-  readonly text?: boolean;
-  readonly delimiter?: string;
-  readonly encoding?: string;
+interface ProduceOptions extends NodeOptions, ReadingOptions {
   readonly producer?: string;
   readonly resume?: boolean;
   readonly partition?: string;
@@ -141,75 +127,6 @@ async function produce(stream: string, files: readonly string[], options: Produc
   return rejections.count > 0 ? EXIT.data : EXIT.ok;
 }
 
-// Input ---------------------------------------------------------------------------------------------------------------
-
-interface Input {
-  readonly name: string;
-  readonly sizeBytes: number | undefined;
-  open(onBytes: (count: number) => void): AsyncIterable<InputEvent>;
-  /** Closes an input that was not read to its end. */
-  close(): void;
-}
-
-async function openInputs(files: readonly string[], options: ProduceOptions): Promise<readonly Input[]> {
-  const reading = readingOf(options);
-  const inputs: Input[] = [];
-  for (const file of files.length === 0 ? ["-"] : files) {
-    if (file === "-") {
-      if (process.stdin.isTTY) remark("reading events from the terminal; end with Ctrl-D");
-      const open: Input["open"] = (onBytes) => readInput(process.stdin, { ...reading, name: "stdin", onBytes });
-      inputs.push({ name: "stdin", sizeBytes: undefined, open, close: () => process.stdin.destroy() });
-    } else inputs.push(await fileInput(file, reading));
-  }
-  return inputs;
-}
-
-type Reading = Omit<InputOptions, "name" | "onBytes">;
-
-function readingOf({ format, delimiter, encoding, text }: ProduceOptions): Reading {
-  if (delimiter === "") throw new UsageError("Cannot use --delimiter as it must have a character: it has none");
-  const given = format === undefined ? undefined : oneOf("--format", format, FORMATS);
-  if (delimiter !== undefined && given !== undefined && given !== "csv") {
-    throw new UsageError(`Cannot use --delimiter as it must come with CSV: the format is ${given}`);
-  }
-  return {
-    isText: text === true,
-    remark,
-    ...(given === undefined ? {} : { format: given }),
-    ...(delimiter === undefined ? {} : { delimiter: delimiter === "tab" || delimiter === "\\t" ? "\t" : delimiter }),
-    ...(encoding === undefined ? {} : { encoding: oneOf("--encoding", encoding.toLowerCase(), ENCODINGS) }),
-  };
-}
-
-async function fileInput(file: string, reading: Reading): Promise<Input> {
-  const found = await stat(file).catch((error: unknown) => {
-    throw fileError("read", file, error);
-  });
-  if (found.isDirectory()) throw new UsageError(`Cannot read ${file} as it must be a file: it is a folder`);
-  let opened: ReadStream | Socket | undefined;
-  return {
-    name: file,
-    sizeBytes: found.isFile() ? found.size : undefined,
-    open: (onBytes) => {
-      opened = found.isFIFO() ? openPipe(file) : createReadStream(file);
-      return readInput(chunksOf(file, opened), { ...reading, name: file, onBytes });
-    },
-    close: () => opened?.destroy(),
-  };
-}
-
-/** Opens a pipe without waiting for a writer, as a thread that waits for one cannot be cancelled. */
-const openPipe = (file: string): Socket =>
-  new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
-
-async function* chunksOf(file: string, opened: ReadStream | Socket): AsyncGenerator<Uint8Array> {
-  try {
-    yield* opened;
-  } catch (error) {
-    throw fileError("read", file, error);
-  }
-}
-
 /** The partition and sequence of the n-th event, for runs that must repeat them. */
 type Route = (producer: Producer) => Promise<(event: InputEvent["event"], index: number) => SendOptions | "stored">;
 
@@ -225,18 +142,12 @@ async function routing(
   if (options.producer === undefined || files.length === 0 || files.includes("-")) {
     throw new UsageError("Cannot resume as it needs --producer <id> and the files of the run before");
   }
-  const { key, partitions } = await client.stream(stream);
-  const pointer = key === undefined ? undefined : parsePointer(key);
-  const partitionOf = (event: InputEvent["event"], index: number): number => {
-    const value = pointer === undefined || !isEvent(event) ? undefined : keyOf(event, pointer);
-    return value === undefined ? index % partitions.length : partitionOfKey(value, partitions.length);
-  };
+  const target = await client.stream(stream);
+  const partitionOf = keyRouter(target);
   return async (producer) => {
-    const stored = await Promise.all(
-      partitions.map(async ({ partition: one }) => (await producer.open(stream, one)).lastSequence),
-    );
+    const stored = await storedSequences(producer, target);
     return (event, index) => {
-      const to = partition ?? partitionOf(event, index);
+      const to = partition ?? partitionOf(event) ?? index % target.partitions.length;
       const sequence: Sequence = [0, index, 0];
       return compareSequences(sequence, stored[to]) <= 0 ? "stored" : { partition: to, sequence };
     };

@@ -1,37 +1,17 @@
 /**
  * `headrace replay`: sends a range of records, rejected events or dead letters into a stream, a sink or a pipeline
- * again. For a stream, this command is a producer whose sequences are the positions that it reads, so that a second run
- * writes nothing twice (E3, E16). For a sink or a pipeline the node delivers, and this command follows it.
+ * again. Decides the ranges and the name of the replay. Into a stream this process sends (`stream_replay.ts`). Into a
+ * sink or a pipeline the node delivers, and this command follows it (`node_replay.ts`).
  */
 import type { Command } from "commander";
-import type { HeadraceError } from "../../protocols/errors.ts";
-import {
-  compareSequences,
-  type Event,
-  keyOf,
-  type Producer,
-  parsePointer,
-  partitionOfKey,
-  type Sequence,
-} from "../../protocols/mod.ts";
 import { duration, type Place, place, wholeNumber } from "../console/arguments.ts";
-import { EXIT, UsageError } from "../console/exit_codes.ts";
-import {
-  addNodeOptions,
-  type NodeClient,
-  type NodeOptions,
-  nodeClient,
-  type StreamStanding,
-} from "../console/node_client.ts";
-import { interruption, print, printJson, remark } from "../console/output.ts";
-import { type Progress, startProgress } from "../console/progress.ts";
-import { type Reachability, watchReachability } from "../console/reachability.ts";
+import { UsageError } from "../console/exit_codes.ts";
+import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
+import { remark } from "../console/output.ts";
 import { cancelReplay, followReplay, type NodeReplay } from "../console/records/node_replay.ts";
-import { boundsOf, type Range, type RangeRecord, readRange } from "../console/records/read_range.ts";
-import { listRejections, type Rejections } from "../console/records/rejections.ts";
-import { eventReader } from "../console/records/replay_events.ts";
+import type { Range } from "../console/records/read_range.ts";
+import { replayIntoStream } from "../console/records/stream_replay.ts";
 
-const CLOSE_WITHIN_MS = 10_000;
 const PRODUCER_ID_LENGTH_MAX = 240;
 const NODE_NAME_LENGTH_MAX = 120;
 
@@ -120,29 +100,23 @@ function targetOf({ intoStream, intoSink, intoPipeline, cancel }: ReplayOptions)
   return target;
 }
 
-/** The state of one run. */
-interface Run {
-  readonly client: NodeClient;
-  readonly target: StreamStanding;
-  readonly name: string;
-  readonly isDryRun: boolean;
-  readonly signal: AbortSignal;
-  readonly watch: Reachability;
-  readonly readWatch: Reachability;
-  readonly rejections: Rejections;
-  readonly progress: Progress;
-  readonly counts: { read: number; unreadable: number; alreadyStored: number; inDoubt: number; repeated: number };
-}
-
 async function replay(stream: string, options: ReplayOptions, target: Target): Promise<number> {
   const client = await nodeClient(options);
   const ranges = await rangesOf(client, stream, options);
   tellRelative(options, ranges[0]);
-  if ("intoStream" in target) return await replayIntoStream(client, ranges, stream, { ...options, ...target });
-  const request = requestOf(stream, ranges, options, target);
-  if (options.cancel === true) return await cancelReplay(client, request.name, options.json === true);
+  const isJson = options.json === true;
   const giveUpMs = duration("--give-up", options.giveUp);
-  return await followReplay(client, request, { isJson: options.json === true, giveUpMs });
+  if ("intoStream" in target) {
+    const { intoStream } = target;
+    const name = options.name ?? nameOf(ranges[0], intoStream);
+    const rejectedShownMax = wholeNumber("--show-rejected", options.showRejected);
+    const isDryRun = options.dryRun === true;
+    const asked = { name, stream, intoStream, isDryRun, isJson, giveUpMs, rejectedShownMax };
+    return await replayIntoStream(client, ranges, asked);
+  }
+  const request = requestOf(stream, ranges, options, target);
+  if (options.cancel === true) return await cancelReplay(client, request.name, isJson);
+  return await followReplay(client, request, { isJson, giveUpMs });
 }
 
 /** Tells the absolute time of a relative place, as that place differs at each run and so names another replay. */
@@ -184,54 +158,6 @@ function requestOf(
 const onNode = (at: Place): Place =>
   typeof at === "object" && "timeMs" in at ? { timeMs: Math.max(0, Math.floor(at.timeMs)) } : at;
 
-type StreamReplayOptions = ReplayOptions & { readonly intoStream: string };
-
-async function replayIntoStream(
-  client: NodeClient,
-  ranges: readonly Range[],
-  stream: string,
-  options: StreamReplayOptions,
-): Promise<number> {
-  const isJson = options.json === true;
-  const interrupted = interruption();
-  const ending = new AbortController();
-  interrupted.addEventListener("abort", () => ending.abort());
-  let failure: HeadraceError | undefined;
-  const fail = (error: HeadraceError) => {
-    failure ??= error;
-    ending.abort();
-  };
-  const giveUpMs = duration("--give-up", options.giveUp);
-  const total = await totalOf(client, ranges);
-  const run: Run = {
-    client,
-    target: await client.stream(options.intoStream),
-    name: options.name ?? nameOf(ranges[0], options.intoStream),
-    isDryRun: options.dryRun === true,
-    signal: ending.signal,
-    watch: watchReachability(client.address, giveUpMs, fail),
-    readWatch: watchReachability(client.address, giveUpMs, fail),
-    rejections: listRejections(wholeNumber("--show-rejected", options.showRejected), isJson, fail),
-    progress: await startProgress({ label: "replay", total, unit: "events", isSilent: isJson }),
-    counts: { read: 0, unreadable: 0, alreadyStored: 0, inDoubt: 0, repeated: 0 },
-  };
-  try {
-    for (const range of ranges) await replayPartition(range, run);
-  } catch (error) {
-    if (!ending.signal.aborted) throw error;
-  } finally {
-    run.progress.stop();
-    run.watch.stop();
-    run.readWatch.stop();
-  }
-  await run.rejections.tell();
-  await report(stream, options, run);
-  if (failure !== undefined) throw failure;
-  if (interrupted.aborted) return EXIT.interrupted;
-  if (run.counts.inDoubt > 0) return EXIT.leftUndone;
-  return run.rejections.count + run.counts.unreadable > 0 ? EXIT.data : EXIT.ok;
-}
-
 async function rangesOf(client: NodeClient, stream: string, options: ReplayOptions): Promise<readonly Range[]> {
   if (options.rejected === true && options.deadLetters !== undefined) {
     throw new UsageError("Cannot replay both --rejected and --dead-letters at once");
@@ -253,15 +179,6 @@ async function rangesOf(client: NodeClient, stream: string, options: ReplayOptio
   });
 }
 
-async function totalOf(client: NodeClient, ranges: readonly Range[]): Promise<number> {
-  let total = 0;
-  for (const range of ranges) {
-    const { firstOffset, endOffset } = await boundsOf(client, range);
-    total += endOffset - firstOffset;
-  }
-  return total;
-}
-
 const placeText = (at: Place): string => {
   if (typeof at === "string") return at;
   return "offset" in at ? String(at.offset) : new Date(at.timeMs).toISOString();
@@ -274,94 +191,4 @@ const placeText = (at: Place): string => {
 function nameOf(range: Range | undefined, into: string): string {
   if (range === undefined) return `replay/${into}`;
   return `replay/${range.stream}/${range.channel}/${placeText(range.from)}/${into}`.slice(0, PRODUCER_ID_LENGTH_MAX);
-}
-
-async function replayPartition(range: Range, run: Run): Promise<void> {
-  const { counts, signal, readWatch, progress } = run;
-  const sender = run.isDryRun ? undefined : await openSender(range, run);
-  try {
-    const hooks = { signal, onTrouble: readWatch.onTrouble };
-    const eventOf = await eventReader(run.client, range, run.target.name, hooks);
-    for await (const record of readRange(run.client, range, hooks)) {
-      readWatch.stop(); // The node answers, so an outage is over.
-      counts.read += 1;
-      progress.update(counts.read, counts.read);
-      const event = eventOf(record);
-      if (event === "unreadable") counts.unreadable += 1;
-      else if (event === "repeated") counts.repeated += 1;
-      else await sender?.send(event, record);
-    }
-    signal.throwIfAborted();
-    await sender?.producer.flush({ signal });
-  } finally {
-    await sender?.producer.close({ timeoutMs: CLOSE_WITHIN_MS });
-  }
-}
-
-interface Sender {
-  readonly producer: Producer;
-  send(event: Event, record: RangeRecord): Promise<void>;
-}
-
-/** Opens a producer for each source partition, as positions ascend within one partition only. */
-async function openSender(range: Range, run: Run): Promise<Sender> {
-  const { target, counts, rejections, signal, watch } = run;
-  const producer = run.client.producer(
-    {
-      producerId: `${run.name}/${range.partition}`,
-      stream: target.name,
-      onRejected: rejections.onRejected,
-      onInDoubt: (events) => {
-        counts.inDoubt += events.length;
-      },
-      onWelcome: watch.onWelcome,
-    },
-    watch.onTrouble,
-  );
-  signal.addEventListener("abort", () => void producer.close({ timeoutMs: CLOSE_WITHIN_MS }), { once: true });
-  const stored = await Promise.all(
-    target.partitions.map(async ({ partition }) => (await producer.open(target.name, partition)).lastSequence),
-  );
-  const partitionOf = router(target, range.partition);
-  const send: Sender["send"] = async (event, { epoch, offset }) => {
-    const partition = partitionOf(event);
-    const sequence: Sequence = [epoch, offset, 0];
-    if (compareSequences(sequence, stored[partition]) <= 0) {
-      counts.alreadyStored += 1;
-      return;
-    }
-    const { stream, partition: from } = range;
-    rejections.remember(event, { text: `${stream}/${from}@${offset}`, fields: { stream, partition: from, offset } });
-    await producer.send(event, { partition, sequence, signal });
-  };
-  return { producer, send };
-}
-
-/** Chooses an event's partition without chance, so that a second run chooses the same. */
-function router(target: StreamStanding, sourcePartition: number): (event: Event) => number {
-  const count = target.partitions.length;
-  const pointer = target.key === undefined ? undefined : parsePointer(target.key);
-  return (event) => {
-    const key = pointer === undefined ? undefined : keyOf(event, pointer);
-    return key === undefined ? sourcePartition % count : partitionOfKey(key, count);
-  };
-}
-
-async function report(stream: string, options: StreamReplayOptions, run: Run): Promise<void> {
-  const { counts, rejections, isDryRun } = run;
-  const { read, unreadable, alreadyStored, inDoubt, repeated } = counts;
-  const unsent = unreadable + repeated + alreadyStored + inDoubt;
-  const sent = isDryRun ? 0 : read - unsent - rejections.count - rejections.refused;
-  if (options.json === true) {
-    const result = { read, accepted: sent, rejected: rejections.count, unreadable, repeated, alreadyStored, inDoubt };
-    await printJson({ kind: "summary", stream, intoStream: options.intoStream, name: run.name, isDryRun, ...result });
-    return;
-  }
-  const again = repeated === 0 ? "" : `, ${repeated} repeats of the same event left out`;
-  const lost = `${again}${unreadable === 0 ? "" : `, ${unreadable} without a readable original`}`;
-  const toSend = read - unreadable - repeated;
-  if (isDryRun) return await print(`${stream}: ${toSend} events would be sent to ${options.intoStream}${lost}`);
-  await print(
-    `${stream} into ${options.intoStream}, as ${run.name}: ${sent} accepted, ${rejections.count} rejected, ${inDoubt} in doubt, ${alreadyStored} were there already${lost}`,
-  );
 }

@@ -9,7 +9,7 @@ import { checkConfiguration, type LineAt, type Problem } from "../../supervisors
 import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
 import { KNOWN_KINDS } from "../../supervisors/configuration/known_kinds.ts";
 import { nearest } from "../../supervisors/configuration/nearest_word.ts";
-import { checkSink } from "../../supervisors/node/delivery_plans.ts";
+import { checkSink } from "../../supervisors/configuration/sink_check.ts";
 import { exposuresOf } from "../../supervisors/security/access/exposures.ts";
 import { fileError } from "./exit_codes.ts";
 

@@ -1,11 +1,14 @@
 /** The configuration of a command. Flags win over the environment, and the environment wins over the file. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { databaseProblem } from "../../actors/log/redis/redis_connection.ts";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
-import { checkConfiguration, loadConfiguration } from "../../supervisors/configuration/configuration.ts";
+import {
+  checkConfiguration,
+  loadConfiguration,
+  readConfiguration,
+} from "../../supervisors/configuration/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
 import { DEMO_CONFIGURATION } from "../../supervisors/configuration/demo_configuration.ts";
 import { readEnvironment } from "../../supervisors/configuration/environment.ts";
@@ -48,25 +51,13 @@ export async function effectiveConfiguration(options: ConfigurationOptions): Pro
 
 async function baseOf(file: string | undefined, cluster: string | undefined): Promise<Configuration> {
   if (file !== undefined && cluster === undefined) return await loadConfiguration(file, KNOWN_KINDS);
-  const text = file === undefined ? DEMO_CONFIGURATION : await read(file);
+  const text = file === undefined ? DEMO_CONFIGURATION : await readConfiguration(file);
   const folder = file === undefined ? "." : dirname(resolve(file));
   const effective = cluster === undefined ? text : await inCluster(text, redisUrl(cluster));
   const loaded = await checkConfiguration(effective, folder, KNOWN_KINDS);
   if (loaded.kind === "loaded") return loaded.configuration;
   const reasons = loaded.problems.map(({ path, reason }) => `${file ?? "the demo"}: ${path}: ${reason}`);
   throw new ConfigurationError("INVALID_CONFIGURATION", reasons.join("\n"));
-}
-
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      `Cannot read the configuration as the file must be readable: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
 }
 
 /** Puts the Redis of a cluster into the text of a configuration, before it is checked. */

@@ -76,8 +76,6 @@ export interface AssignmentTable {
   readonly entries: ReadonlyMap<PartitionName, TableEntry>;
 }
 
-export const EMPTY_TABLE: AssignmentTable = { version: 0, leaderEpoch: 0, entries: new Map() };
-
 /** An event that makes a coordinator decide. */
 export type Trigger =
   | { readonly kind: "started" }
@@ -173,39 +171,19 @@ export interface NodeRates {
   readonly bytesPerSecond: number;
 }
 
-export type ToCoordinator =
+/** A message of a member, from one life to the leader of one term. */
+export type ToCoordinator = FromMember & { readonly from: Life; readonly leaderEpoch: number };
+
+export type FromMember =
   /** All partitions that a member holds: its first message to each coordinator. */
-  | {
-      readonly type: "report";
-      readonly from: Life;
-      readonly leaderEpoch: number;
-      readonly holdings: readonly Holding[];
-    }
-  | {
-      readonly type: "released";
-      readonly from: Life;
-      readonly leaderEpoch: number;
-      readonly partition: PartitionName;
-      readonly grant: Grant;
-    }
-  | {
-      readonly type: "claimed";
-      readonly from: Life;
-      readonly leaderEpoch: number;
-      readonly partition: PartitionName;
-      readonly grant: Grant;
-      readonly epoch: number;
-    }
-  | {
-      readonly type: "loads";
-      readonly from: Life;
-      readonly leaderEpoch: number;
-      readonly loads: readonly PartitionLoad[];
-    }
+  | { readonly type: "report"; readonly holdings: readonly Holding[] }
+  | { readonly type: "released"; readonly partition: PartitionName; readonly grant: Grant }
+  | { readonly type: "claimed"; readonly partition: PartitionName; readonly grant: Grant; readonly epoch: number }
+  | { readonly type: "loads"; readonly loads: readonly PartitionLoad[] }
   /** The node ends in order: it holds no partition any more, and its silence is no death. */
-  | { readonly type: "leaving"; readonly from: Life; readonly leaderEpoch: number }
+  | { readonly type: "leaving" }
   /** A command that a person gave to the node. */
-  | { readonly type: "asked"; readonly from: Life; readonly leaderEpoch: number; readonly command: ClusterCommand };
+  | { readonly type: "asked"; readonly command: ClusterCommand };
 
 export type ClusterCommand =
   | { readonly kind: "drain" | "undrain"; readonly node: NodeId }
@@ -260,6 +238,9 @@ export const partitionOfName = (name: PartitionName): PartitionReference => {
   const at = name.lastIndexOf("/");
   return { stream: name.slice(0, at), partition: Number(name.slice(at + 1)) as PartitionReference["partition"] };
 };
+
+/** The life alone, of a value that has more. */
+export const lifeOf = ({ node, incarnation }: Life): Life => ({ node, incarnation });
 
 export const isSameLife = (left: Life | undefined, right: Life | undefined): boolean =>
   left?.node === right?.node && left?.incarnation === right?.incarnation;

@@ -9,23 +9,19 @@ import type { ActorReference, ActorSystem, DeadLetterOffice } from "../../actors
 import { settledWithin } from "../../actors/kernel/settled_within.ts";
 import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
-import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
-import type { PartitionRequest } from "../../actors/partition/partition.ts";
-import { RemoteView } from "../../actors/partition/remote_view.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer/peer_links.ts";
 import type { PeerTls } from "../../actors/transport/peer/peer_socket.ts";
 import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
-import { pause } from "../../protocols/clock.ts";
+import { pause, SYSTEM_CLOCK } from "../../protocols/clock.ts";
 import { RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
-import { type NodeId, partitionName } from "../../protocols/position.ts";
-import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
+import { nodeId, partitionName } from "../../protocols/position.ts";
+import type { PartitionOrder, PlacementEvent, PlacementOrder } from "../node/placement.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
 import {
   type ClusterCommand,
   type ClusterTimes,
   type Decision,
   type Life,
-  type Member,
   type MemberProfile,
   nameOfLife,
   type PartitionLoad,
@@ -34,9 +30,10 @@ import {
 } from "./cluster.ts";
 import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
 import type { LeaseStore } from "./leases/lease_store.ts";
-import { memberActor, type Placement } from "./member/member_actor.ts";
-import type { MemberMessage, MemberState } from "./member/member_state.ts";
+import { memberActor } from "./member/member_actor.ts";
+import { createMember, hasLinkToLeader, type MemberMessage, type MemberState } from "./member/member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
+import { OwnerPointers, partitionActorName } from "./owner_pointers.ts";
 
 /** Between two attempts to join while the store is away. */
 const JOIN_RETRY_MS = 500;
@@ -72,19 +69,7 @@ interface CurrentLife {
   readonly member: ActorReference<MemberMessage>;
 }
 
-interface Pointer {
-  readonly life: Life;
-  readonly address: string;
-  readonly forwarded: ForwardedPartition;
-  readonly view: RemoteView;
-}
-
-function setTimer(delayMs: number, callback: () => void): { cancel(): void } {
-  const timer = setTimeout(callback, delayMs);
-  return { cancel: () => clearTimeout(timer) };
-}
-
-const partitionActorName = (partition: PartitionName): string => `partition/${partition}`;
+const { random, setTimer } = SYSTEM_CLOCK;
 
 export class ClusterNode implements ClusterControl {
   readonly #parts: ClusterNodeParts;
@@ -92,7 +77,7 @@ export class ClusterNode implements ClusterControl {
   /** Partitions for which the node's tree has had orders since it last dropped them. */
   readonly #ordered = new Set<PartitionName>();
   readonly #published = new Map<PartitionName, { stop(): void }>();
-  readonly #pointers = new Map<PartitionName, Pointer>();
+  readonly #pointers: OwnerPointers;
   #current: CurrentLife | undefined;
   #state: MemberState | undefined;
   /** How far the member's time is ahead of the machine's clock, which may have been set back. */
@@ -103,6 +88,7 @@ export class ClusterNode implements ClusterControl {
 
   constructor(parts: ClusterNodeParts) {
     this.#parts = parts;
+    this.#pointers = new OwnerPointers(parts.directory, parts.records);
     this.#partitions = [...parts.directory.partitions()].map(partitionName);
   }
 
@@ -118,7 +104,7 @@ export class ClusterNode implements ClusterControl {
       ...(tls === undefined ? {} : { tls, authorizedByTls: true }),
       times,
       setTimer,
-      random: () => Math.random(),
+      random,
       onDeadLetter: (path, _reason, message) => system.deadLetters.add(path, "unreachable", message),
       onProblem: (error, peer) => log("warn", `link: ${reasonOf(error)}`, { peer }),
     });
@@ -128,7 +114,7 @@ export class ClusterNode implements ClusterControl {
         ...{ self: life, times, partitions: this.#partitions, store, peers: links },
         placement: {
           order: (name, order) => this.#order(name, order),
-          pointTo: (partition, owner) => this.#pointTo(links, partition, owner),
+          pointTo: (partition, owner) => this.#pointers.pointTo(links, partition, owner),
         },
         note: (level, text) => log(level, text),
         onStep: (state, nowMs) => {
@@ -165,11 +151,11 @@ export class ClusterNode implements ClusterControl {
   }
 
   /** A member also drops partitions that were never placed here: the tree hears only of those that it has had orders for. */
-  #order(name: PartitionName, order: Parameters<Placement["order"]>[1]): void {
+  #order(name: PartitionName, order: PartitionOrder): void {
     if (order.type !== "drop") this.#ordered.add(name);
     else if (!this.#ordered.delete(name)) return;
     const { stream, partition } = partitionOfName(name);
-    this.#parts.order(stream, { ...order, partition } as PlacementOrder);
+    this.#parts.order(stream, { ...order, partition });
   }
 
   /** An actor of the tree ended while it held the order to drop the partition, and its successor placed it again. */
@@ -179,7 +165,7 @@ export class ClusterNode implements ClusterControl {
   }
 
   async #endLife({ links, member }: CurrentLife): Promise<void> {
-    for (const partition of [...this.#pointers.keys()]) this.#forget(partition);
+    this.#pointers.forgetAll();
     for (const publication of this.#published.values()) publication.stop();
     this.#published.clear();
     await this.#parts.system.stop(member as ActorReference<never>);
@@ -225,32 +211,6 @@ export class ClusterNode implements ClusterControl {
     this.#published.delete(name);
   }
 
-  #pointTo(links: PeerLinks, name: PartitionName, owner: Member | undefined): void {
-    const known = this.#pointers.get(name);
-    const address = owner?.profile.clientAddress;
-    const isSame = known?.life.node === owner?.node && known?.life.incarnation === owner?.incarnation;
-    if (isSame && known?.address === address) return;
-    this.#forget(name);
-    if (owner === undefined) return;
-    const { node, incarnation, profile } = owner;
-    const partition = partitionOfName(name);
-    const reference = links.reference<PartitionRequest>(node, partitionActorName(name));
-    const forwarded = new ForwardedPartition(partition, reference);
-    const view = new RemoteView({ partition, owner: reference, log: this.#parts.records, setTimer });
-    const { clientAddress } = profile;
-    this.#pointers.set(name, { life: { node, incarnation }, address: clientAddress, forwarded, view });
-    this.#parts.directory.setElsewhere(partition, { reference: forwarded, address: clientAddress, view });
-  }
-
-  #forget(name: PartitionName): void {
-    const known = this.#pointers.get(name);
-    if (known === undefined) return;
-    this.#pointers.delete(name);
-    this.#parts.directory.setElsewhere(partitionOfName(name), undefined);
-    known.forwarded.end();
-    known.view.end();
-  }
-
   tellLoads(loads: readonly PartitionLoad[]): void {
     this.#current?.member.tell({ type: "loads", loads });
   }
@@ -258,31 +218,15 @@ export class ClusterNode implements ClusterControl {
   // Questions of people -------------------------------------------------------------------------------------------------
 
   overview(): ClusterOverview {
-    const state = this.#state;
-    if (state === undefined) return this.#unknown();
     const nowMs = Date.now() + this.#aheadMs;
+    const state = this.#state ?? this.#beforeFirstStep(nowMs);
     this.#overview ??= overviewOf(state, this.#partitions, nowMs);
     const ageMs = ageOf(state, nowMs);
     return ageMs === this.#overview.ageMs ? this.#overview : { ...this.#overview, ageMs };
   }
 
-  /** The overview before the member's first step. */
-  #unknown(): ClusterOverview {
-    const partitions = this.#partitions.map((name) => ({
-      ...partitionOfName(name),
-      owner: undefined,
-      state: "unassigned" as const,
-      epoch: undefined,
-    }));
-    return {
-      node: this.#parts.name,
-      coordinator: undefined,
-      tableVersion: 0,
-      ageMs: 0,
-      nodes: [],
-      partitions,
-      moves: [],
-    };
+  #beforeFirstStep(nowMs: number): MemberState {
+    return createMember({ node: nodeId(this.#parts.name), incarnation: 0 }, this.#parts.times, nowMs);
   }
 
   async explain(name: PartitionName): Promise<Explanation | undefined> {
@@ -308,18 +252,13 @@ export class ClusterNode implements ClusterControl {
         `Cannot ${command.kind} ${command.node} as the node must be one of [${known}]: current value is ${command.node}`,
       );
     }
-    const isReachable = state?.isLeading || (state?.leader !== undefined && this.#isUp(state.leader.node));
-    if (!isReachable || this.#current === undefined) {
+    if (state === undefined || !hasLinkToLeader(state) || this.#current === undefined) {
       throw new UnavailableError(
         "NOT_READY",
         `Cannot ${command.kind} as no coordinator can be reached: ${state?.leader === undefined ? "none is known" : `${state.leader.node} is not linked`}`,
       );
     }
     this.#current.member.tell({ type: "command", command });
-  }
-
-  #isUp(node: NodeId): boolean {
-    return this.#current?.links.isUp(node) === true;
   }
 
   // The end -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /** Makes the overview that people and programs see from the state of a member. Pure. */
 import { partitionId } from "../../protocols/position.ts";
 import { isSameLife, type Member, type PartitionName, partitionOfName, type TableEntry } from "./cluster.ts";
-import type { MemberState } from "./member/member_state.ts";
+import { hasLinkToLeader, type MemberState } from "./member/member_state.ts";
 import type { ClusterOverview, MoveOverview, NodeOverview, PartitionOverview } from "./overview.ts";
 
 /** @param partitions all partitions of the configuration, in order */
@@ -26,12 +26,8 @@ export function overviewOf(state: MemberState, partitions: readonly PartitionNam
 }
 
 /** Age in ms: 0 while the leader is linked, as a link brings every change at once; else since leader or store was heard of. */
-export function ageOf(state: MemberState, nowMs: number): number {
-  const { leader, links, heardAtMs, isLeading } = state;
-  const link = leader === undefined ? undefined : links.get(leader.node);
-  const isLinked = isLeading || (link?.state === "up" && link.incarnation === leader?.incarnation);
-  return isLinked ? 0 : Math.max(0, nowMs - heardAtMs);
-}
+export const ageOf = (state: MemberState, nowMs: number): number =>
+  hasLinkToLeader(state) ? 0 : Math.max(0, nowMs - state.heardAtMs);
 
 function nodeOf(state: MemberState, member: Member, partitions: number): NodeOverview {
   const { profile } = member;

@@ -11,7 +11,7 @@ import { nodeId, type PartitionReference, partitionName } from "../../protocols/
 import type { ClusterConfiguration, Configuration } from "../configuration/configuration_schema.ts";
 import type { ReadSecret } from "../configuration/environment.ts";
 import { redisAddressOf } from "../node/open_log.ts";
-import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
+import type { PlacementEvent, PlacementOrder } from "../node/placement.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
 import { CLUSTER_TIMES, type MemberProfile } from "./cluster.ts";
 import { ClusterNode } from "./cluster_node.ts";
@@ -107,8 +107,7 @@ function usedCpuMs(): number {
 
 function* namesHere(directory: NodeDirectory): Iterable<string> {
   for (const { stream, partition, entry } of directory.all()) {
-    if (entry.feed !== undefined)
-      yield partitionName({ stream, partition: partition as PartitionReference["partition"] });
+    if (entry.feed !== undefined) yield partitionName({ stream, partition });
   }
 }
 

@@ -1,6 +1,5 @@
-/** Completes a configuration with defaults, and turns quantities into numbers of bytes and milliseconds. */
+/** Completes a configuration with the defaults of its schema, and turns quantities into numbers of bytes and milliseconds. */
 import { resolve } from "node:path";
-import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { auditStreamName, COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type Raw, without } from "./configuration_raw.ts";
 import type {
@@ -11,6 +10,10 @@ import type {
   SecurityConfiguration,
   StreamConfiguration,
 } from "./configuration_schema.ts";
+import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_schema.ts";
+import type { Schema } from "./schema_words.ts";
+import { AUDIT_SCHEMA, QUOTA_SCHEMA } from "./security_schema.ts";
+import { STREAM_SCHEMA } from "./stream_schema.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
   ...{ ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 },
@@ -18,10 +21,23 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /** A number of bytes or milliseconds, from a number or from text such as `1GiB` or `7d`. */
-function quantity(value: unknown, otherwise: number): number {
-  if (typeof value === "number") return value;
-  const found = /^([0-9.]+) ?([A-Za-z]+)$/.exec(String(value ?? ""));
-  return found === null ? otherwise : Number(found[1]) * (UNITS[found[2] ?? ""] ?? 1);
+function quantity(value: unknown): unknown {
+  const [, count, unit = ""] = /^([0-9.]+) ?([A-Za-z]+)$/.exec(String(value)) ?? [];
+  return count === undefined ? value : Number(count) * (UNITS[unit] ?? 1);
+}
+
+/** The given values and the schema's defaults, with sizes in bytes and durations in ms. */
+function completed(schema: Schema, given: Options = {}): Options {
+  const properties = Object.entries(schema.properties as Readonly<Record<string, Schema>>);
+  const entries = properties.flatMap(([key, property]): [string, unknown][] => {
+    const value = given[key] ?? property.default;
+    const needsKeys = (property.required as readonly string[] | undefined)?.length !== 0;
+    if (property.properties !== undefined && (value !== undefined || !needsKeys))
+      return [[key, completed(property, value as Options | undefined)]];
+    if (value === undefined) return [];
+    return [[key, Array.isArray(property.type) ? quantity(value) : value]];
+  });
+  return Object.fromEntries(entries);
 }
 
 function completeEventTime(value: unknown): EventTimeConfiguration {
@@ -30,26 +46,16 @@ function completeEventTime(value: unknown): EventTimeConfiguration {
   return { pointer: place, unit };
 }
 
-function completeStream(options: Options, schemaOfFile: Options | undefined): StreamConfiguration {
-  const retention = (options.retention ?? {}) as Options;
-  const schema = schemaOfFile ?? (options.schema as Options | undefined);
-  const { key } = options as { key?: string };
+function completeStream(options: Options, schemaOfFile?: Options): StreamConfiguration {
+  const { schemaFile: _, retention, dedupeWindow, eventTime, ...given } = completed(STREAM_SCHEMA, options);
+  const { size, age, onFull } = retention as Options;
   return {
-    ...(schema === undefined ? {} : { schema }),
-    ...(key === undefined ? {} : { key }),
-    ...(options.eventTime === undefined ? {} : { eventTime: completeEventTime(options.eventTime) }),
-    bodyFormats: (options.bodyFormats as StreamConfiguration["bodyFormats"] | undefined) ?? [],
-    compatibility: (options.compatibility as StreamConfiguration["compatibility"] | undefined) ?? "backward",
-    partitions: (options.partitions as number | undefined) ?? 4,
-    durability: (options.durability as StreamConfiguration["durability"] | undefined) ?? "fsync",
-    retention: {
-      sizeBytes: quantity(retention.size, 1_073_741_824),
-      ageMs: quantity(retention.age, 7 * 86_400_000),
-      onFull: (retention.onFull as "refuse" | "trim" | undefined) ?? "refuse",
-    },
-    dedupeWindowMs: quantity(options.dedupeWindow, 86_400_000),
-    producersMax: (options.producersMax as number | undefined) ?? 10_000,
-  };
+    ...given,
+    ...(schemaOfFile === undefined ? {} : { schema: schemaOfFile }),
+    ...(eventTime === undefined ? {} : { eventTime: completeEventTime(eventTime) }),
+    retention: { sizeBytes: size, ageMs: age, onFull },
+    dedupeWindowMs: dedupeWindow,
+  } as unknown as StreamConfiguration; // as STREAM_SCHEMA has checked
 }
 
 const mapValues = <From, To>(
@@ -59,17 +65,8 @@ const mapValues = <From, To>(
   Object.fromEntries(Object.entries(from ?? {}).map(([name, value]) => [name, change(value, name)]));
 
 function completeCluster(options: Options): ClusterConfiguration {
-  const given = options as Partial<ClusterConfiguration>;
-  const { advertise, secretFile, secretEnv, caFile } = given;
-  return {
-    ...(advertise === undefined ? {} : { advertise }),
-    ...(secretFile === undefined ? {} : { secretFile }),
-    ...(secretEnv === undefined ? {} : { secretEnv }),
-    ...(caFile === undefined ? {} : { caFile }),
-    zone: given.zone ?? "default",
-    capacity: given.capacity ?? 1,
-    silentAfterMs: quantity(options.silentAfter, 2_000),
-  };
+  const { silentAfter, ...given } = completed(CLUSTER_SCHEMA, options);
+  return { ...given, silentAfterMs: silentAfter } as unknown as ClusterConfiguration;
 }
 
 function completeSecurity(section: Options | undefined): SecurityConfiguration {
@@ -78,21 +75,18 @@ function completeSecurity(section: Options | undefined): SecurityConfiguration {
   return {
     ...{ tokens: [], origins: [], hosts: [], ...given },
     ...(stream === undefined ? {} : { audit: { stream } }),
-    ...(quotas === undefined ? {} : { quotas: mapValues(quotas, completeQuota) }),
+    ...(quotas === undefined
+      ? {}
+      : { quotas: mapValues(quotas, (quota) => completed(QUOTA_SCHEMA, quota as Options)) }),
   };
-}
-
-function completeQuota(quota: QuotaTerms): QuotaTerms {
-  const { bytesPerSecond, ...given } = quota;
-  return bytesPerSecond === undefined ? given : { ...given, bytesPerSecond: quantity(bytesPerSecond, 0) };
 }
 
 /** The audit stream trims its oldest entries, so that no entry ever waits. */
 function auditStreamOf(section: Options | undefined): Readonly<Record<string, StreamConfiguration>> {
   const stream = auditStreamName(section);
   if (stream === undefined) return {};
-  const { size = "64MiB", age = "30d" } = section?.audit as { readonly size?: unknown; readonly age?: unknown };
-  return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }, undefined) };
+  const { size, age } = completed(AUDIT_SCHEMA, section?.audit as Options);
+  return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }) };
 }
 
 /**
@@ -115,14 +109,12 @@ export function complete(
   folder: string,
   hidden: HiddenTexts,
 ): Configuration {
-  const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
-  const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
-  const limits = (raw.limits ?? {}) as Options;
+  const { appendMemory, ...limits } = completed(LIMITS_SCHEMA, raw.limits);
   return {
     folder,
     hidden,
-    node: { host: "127.0.0.1", port: 7070, data: ".headrace", logLevel: "info", ...node },
-    log: { type: "lmdb", prefix: "headrace", ...log },
+    node: completed(NODE_SCHEMA, raw.node) as Configuration["node"],
+    log: completed(LOG_SCHEMA, raw.log) as unknown as Configuration["log"],
     streams: {
       ...mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),
       ...auditStreamOf(raw.security),
@@ -144,10 +136,6 @@ export function complete(
     })),
     security: withFilesOf(folder, completeSecurity(raw.security)),
     ...(raw.cluster === undefined ? {} : { cluster: withFilesOf(folder, completeCluster(raw.cluster)) }),
-    limits: {
-      connectionsMax: (limits.connectionsMax as number | undefined) ?? 10_000,
-      connectionsPerAddressMax: (limits.connectionsPerAddressMax as number | undefined) ?? 1_000,
-      appendMemoryBytes: quantity(limits.appendMemory, 268_435_456),
-    },
+    limits: { ...limits, appendMemoryBytes: appendMemory } as unknown as Configuration["limits"],
   };
 }

@@ -6,19 +6,19 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Document, LineCounter, Node } from "yaml";
 import { loadDriver } from "../../deps.ts";
-import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
+import { ConfigurationError, RejectedError, reasonOf } from "../../protocols/errors.ts";
 import { parseExactJson } from "../../protocols/values/parse_json.ts";
 import { clearSecrets } from "../security/secrets/clear_secrets.ts";
 import { type Expanded, expandTexts } from "../security/secrets/expand_texts.ts";
 import { HIDDEN, HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { complete } from "./complete_configuration.ts";
-import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
+import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type KnownKinds, type Raw, without } from "./configuration_raw.ts";
 import { referenceProblems, schemaTwice } from "./configuration_references.ts";
 import { CONFIGURATION_SCHEMA, type Configuration, type Options } from "./configuration_schema.ts";
 import { shown, stepProblems } from "./configuration_steps.ts";
 import { environmentVariable } from "./environment.ts";
-import { nearest } from "./nearest_word.ts";
+import { unknownKey } from "./nearest_word.ts";
 
 export type { LineAt, Problem } from "./configuration_problem.ts";
 export type { KnownKinds } from "./configuration_raw.ts";
@@ -35,22 +35,25 @@ export type Loaded =
 
 /** Reads and checks a file. Throws `ConfigurationError` with every problem, one to a line. */
 export async function loadConfiguration(file: string, kinds: KnownKinds): Promise<Configuration> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      `Cannot read the configuration as the file must be readable: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
-  const loaded = await checkConfiguration(text, dirname(resolve(file)), kinds);
+  const loaded = await checkConfiguration(await readConfiguration(file), dirname(resolve(file)), kinds);
   if (loaded.kind === "loaded") return loaded.configuration;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
     loaded.problems.map((problem) => `${file}:${problem.line}: ${problem.path}: ${problem.reason}`).join("\n"),
   );
+}
+
+/** The text of a configuration. Throws `ConfigurationError`. */
+export async function readConfiguration(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot read the configuration as the file must be readable: ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 /** A YAML text that was checked against a schema, with the lines of its places. */
@@ -154,20 +157,11 @@ async function schemaProblems(
       const unknown = (error.params as { additionalProperty?: string }).additionalProperty;
       if (unknown !== undefined) {
         const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
-        const guess = nearest(unknown, known);
-        return {
-          line: at([...path, unknown]),
-          path: pointer([...path, unknown]),
-          reason: `unknown key ${unknown}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
-        };
+        return problemAt(at, [...path, unknown], unknownKey(unknown, known));
       }
       const allowed = (error.params as { allowedValues?: unknown[] }).allowedValues;
       const detail = allowed === undefined ? "" : `: ${allowed.join(", ")}`;
-      return {
-        line: at(path),
-        path: pointer(path),
-        reason: `${error.message ?? "is not valid"}${detail}: current value is ${shown(error.data)}`,
-      };
+      return problemAt(at, path, `${error.message ?? "is not valid"}${detail}: current value is ${shown(error.data)}`);
     });
 }
 
@@ -202,8 +196,7 @@ async function readSchemaFiles(
   for (const [name, stream] of Object.entries(raw.streams ?? {})) {
     const file = stream.schemaFile;
     if (typeof file !== "string") continue;
-    const path = ["streams", name, "schemaFile"];
-    const refuse = (reason: string) => problems.push({ line: at(path), path: pointer(path), reason });
+    const refuse = (reason: string) => problems.push(problemAt(at, ["streams", name, "schemaFile"], reason));
     try {
       const place = resolve(folder, file);
       const { size } = await stat(place);
@@ -219,7 +212,7 @@ async function readSchemaFiles(
         refuse("must hold a JSON Schema with a keyword: an empty one takes every event, as no schema does");
       } else schemas.set(name, read as Options);
     } catch (error) {
-      refuse(`cannot be read: ${error instanceof RangeError ? "it nests too deep" : (error as Error).message}`);
+      refuse(`cannot be read: ${error instanceof RangeError ? "it nests too deep" : reasonOf(error)}`);
     }
   }
   return schemas;

@@ -11,5 +11,9 @@ export interface Problem {
 /** The 1-based line of a place, or of the nearest one around it. */
 export type LineAt = (path: readonly (string | number)[]) => number;
 
-/** JSON Pointer of a place whose parts hold no slash. */
-export const pointer = (path: readonly (string | number)[]): string => `/${path.join("/")}`;
+/** @param path the parts of the place, which hold no slash */
+export const problemAt = (lineAt: LineAt, path: readonly (string | number)[], reason: string): Problem => ({
+  line: lineAt(path),
+  path: `/${path.join("/")}`,
+  reason,
+});

@@ -2,27 +2,26 @@
  * Checks how the parts of a configuration fit together: known names, sinks fed by one pipeline, no circle of pipelines.
  */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
-import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
+import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { auditStreamName, type KnownKinds, type Raw } from "./configuration_raw.ts";
 import { securityProblems } from "./configuration_security.ts";
 import { nearest } from "./nearest_word.ts";
 
 export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
   const problems: Problem[] = [];
+  const refuse = (path: readonly (string | number)[], reason: string) => problems.push(problemAt(at, path, reason));
   const expect = (path: readonly (string | number)[], value: string, known: readonly string[], what: string) => {
     if (known.includes(value)) return;
     const guess = nearest(value, known);
     const hint = guess === undefined ? `known ones are [${known.join(", ")}]` : `did you mean ${guess}?`;
-    problems.push({ line: at(path), path: pointer(path), reason: `unknown ${what} ${value}: ${hint}` });
+    refuse(path, `unknown ${what} ${value}: ${hint}`);
   };
   const own = Object.keys(raw.streams ?? {});
   const audit = auditStreamName(raw.security);
   // Pipelines may read the audit stream like any other. Only the node writes it.
   const streams = audit === undefined ? own : [...own, audit];
   if (audit !== undefined && own.includes(audit)) {
-    const path = ["streams", audit];
-    const reason = `stream ${audit} is the audit's own: give security.audit.stream another name`;
-    problems.push({ line: at(path), path: pointer(path), reason });
+    refuse(["streams", audit], `stream ${audit} is the audit's own: give security.audit.stream another name`);
   }
   const sinks = Object.keys(raw.sinks ?? {});
   for (const [name, source] of Object.entries(raw.sources ?? {})) {
@@ -39,18 +38,10 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
   }
   problems.push(...redisProblems(raw, at), ...securityProblems(raw.security, at));
   if (raw.cluster?.caFile !== undefined && raw.security?.tls === undefined) {
-    problems.push({
-      line: at(["cluster", "caFile"]),
-      path: "/cluster/caFile",
-      reason: "nodes show each other the certificates of security.tls: none is configured",
-    });
+    refuse(["cluster", "caFile"], "nodes show each other the certificates of security.tls: none is configured");
   }
   if (raw.cluster !== undefined && raw.log?.type !== "redis") {
-    problems.push({
-      line: at(["cluster"]),
-      path: "/cluster",
-      reason: `nodes of a cluster share a log of type redis: log.type is ${raw.log?.type ?? "lmdb"}`,
-    });
+    refuse(["cluster"], `nodes of a cluster share a log of type redis: log.type is ${raw.log?.type ?? "lmdb"}`);
   }
   return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
 }
@@ -59,25 +50,22 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
 export function schemaTwice(raw: Raw, at: LineAt): Problem[] {
   return Object.entries(raw.streams ?? {}).flatMap(([name, { schema, schemaFile }]) => {
     if (schema === undefined || schemaFile === undefined) return [];
-    const path = ["streams", name, "schemaFile"];
-    return [
-      { line: at(path), path: pointer(path), reason: "a stream must have one of schema and schemaFile: it has both" },
-    ];
+    const reason = "a stream must have one of schema and schemaFile: it has both";
+    return [problemAt(at, ["streams", name, "schemaFile"], reason)];
   });
 }
 
 /** The address of Redis must be given once, and only for a log of type redis. */
 function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
-  const problemAt = (path: readonly string[], reason: string): Problem[] => [
-    { line: at(path), path: pointer(path), reason },
-  ];
   if (log.type === "redis") {
     const reason = addressProblem(log);
-    return reason === undefined ? [] : problemAt(["log"], reason);
+    return reason === undefined ? [] : [problemAt(at, ["log"], reason)];
   }
   const { type = "lmdb" } = log;
   return (["url", "urls", "sentinel"] as const).flatMap((key) =>
-    log[key] === undefined ? [] : problemAt(["log", key], `${key} is for a log of type redis: log.type is ${type}`),
+    log[key] === undefined
+      ? []
+      : [problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`)],
   );
 }
 
@@ -88,9 +76,8 @@ function sharedSinkProblems(raw: Raw, at: LineAt): Problem[] {
     pipeline.to.flatMap((sink, index) => {
       const other = fedBy.get(sink);
       fedBy.set(sink, other ?? name);
-      const path = ["pipelines", name, "to", index];
       if (other === undefined) return [];
-      return [{ line: at(path), path: pointer(path), reason: `sink ${sink} is fed by pipeline ${other} already` }];
+      return [problemAt(at, ["pipelines", name, "to", index], `sink ${sink} is fed by pipeline ${other} already`)];
     }),
   );
 }
@@ -109,9 +96,7 @@ function cycleProblems(raw: Raw, at: LineAt): Problem[] {
     next(from).some((stream) => stream === target || (!seen.has(stream) && reaches(stream, target, seen.add(stream))));
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) => {
     if (!reaches(pipeline.from, pipeline.from, new Set())) return [];
-    const path = ["pipelines", name];
-    return [
-      { line: at(path), path: pointer(path), reason: `stream ${pipeline.from} leads back to itself through pipelines` },
-    ];
+    const reason = `stream ${pipeline.from} leads back to itself through pipelines`;
+    return [problemAt(at, ["pipelines", name], reason)];
   });
 }

@@ -1,8 +1,8 @@
 /** Checks a step of a pipeline: one kind, only its own keys, and no key that would be ignored. */
-import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
+import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import type { Raw } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
-import { nearest } from "./nearest_word.ts";
+import { unknownKey } from "./nearest_word.ts";
 
 /** The keys that may stand in a step beside its kind. */
 const STEP_KEYS: Readonly<Record<string, { readonly beside: readonly string[]; readonly type: "string" | "object" }>> =
@@ -17,10 +17,7 @@ export function stepProblems(raw: Raw, at: LineAt): Problem[] {
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, { steps = [] }]) =>
     steps.flatMap((step, index) => {
       const path = ["pipelines", name, "steps", index];
-      return stepReasons(step).map(([key, reason]): Problem => {
-        const place = key === undefined ? path : [...path, key];
-        return { line: at(place), path: pointer(place), reason };
-      });
+      return stepReasons(step).map(([key, reason]) => problemAt(at, key === undefined ? path : [...path, key], reason));
     }),
   );
 }
@@ -31,15 +28,7 @@ function stepReasons(step: Options): readonly (readonly [key: string | undefined
   const [kind] = kinds;
   const known = [...Object.keys(STEP_KEYS), "keep"];
   const unknown = keys.filter((key) => !known.includes(key));
-  if (unknown.length > 0) {
-    return unknown.map((key) => {
-      const guess = nearest(key, known);
-      return [
-        key,
-        `unknown key ${key}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
-      ];
-    });
-  }
+  if (unknown.length > 0) return unknown.map((key) => [key, unknownKey(key, known)]);
   if (kind === undefined || kinds.length > 1) {
     return [[undefined, `must have exactly one of filter, map and call: current value is ${keys.join(", ")}`]];
   }

@@ -3,13 +3,13 @@ import { readFile } from "node:fs/promises";
 import { ConfigurationError } from "../../protocols/errors.ts";
 
 export interface EnvironmentSettings {
-  readonly port?: number;
-  readonly data?: string;
-  readonly logLevel?: string;
+  readonly port: number | undefined;
+  readonly data: string | undefined;
+  readonly logLevel: string | undefined;
   /** The address at which commands reach a node. */
-  readonly address?: string;
+  readonly address: string | undefined;
   /** The token that commands show to the node. */
-  readonly token?: string;
+  readonly token: string | undefined;
 }
 
 /**
@@ -19,13 +19,7 @@ export interface EnvironmentSettings {
 export function readEnvironment(): EnvironmentSettings {
   const { HEADRACE_PORT: port, HEADRACE_DATA: data, HEADRACE_LOG_LEVEL: logLevel } = process.env;
   const { HEADRACE_ADDRESS: address, HEADRACE_TOKEN: token } = process.env;
-  return {
-    ...(port === undefined ? {} : { port: portNumber(port) }),
-    ...(data === undefined ? {} : { data }),
-    ...(logLevel === undefined ? {} : { logLevel }),
-    ...(address === undefined ? {} : { address }),
-    ...(token === undefined ? {} : { token }),
-  };
+  return { port: port === undefined ? undefined : portNumber(port), data, logLevel, address, token };
 }
 
 function portNumber(text: string): number {
@@ -40,16 +34,19 @@ function portNumber(text: string): number {
 /** The value of a variable that a text of the configuration names. */
 export const environmentVariable = (name: string): string | undefined => process.env[name];
 
+/** The place of a secret: one of both. */
+interface SecretPlace {
+  readonly file?: string | undefined;
+  readonly variable?: string | undefined;
+}
+
 /** Reads a secret from a file or from the environment; never from the configuration's own text. */
-export type ReadSecret = (source: { readonly file?: string; readonly variable?: string }) => Promise<string>;
+export type ReadSecret = (place: SecretPlace) => Promise<string>;
 
 /** A secret from a file (its trailing newline removed) or from an environment variable. Never logged. */
-export async function readSecret(source: { readonly file?: string; readonly variable?: string }): Promise<string> {
-  const name = source.file ?? `$${source.variable}`;
-  const value =
-    source.file === undefined
-      ? process.env[source.variable ?? ""]
-      : await readFile(source.file, "utf8").catch(() => undefined);
+export async function readSecret({ file, variable = "" }: SecretPlace): Promise<string> {
+  const name = file ?? `$${variable}`;
+  const value = file === undefined ? process.env[variable] : await readFile(file, "utf8").catch(() => undefined);
   const secret = value?.replace(/\r?\n$/, "");
   if (secret !== undefined && secret.length > 0) return secret;
   throw new ConfigurationError(

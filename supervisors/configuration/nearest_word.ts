@@ -22,6 +22,12 @@ export function editDistance(left: string, right: string): number {
   return last[right.length] ?? 0;
 }
 
+/** The reason why a key is refused that would have no effect, with the key that was probably meant. */
+export function unknownKey(key: string, known: readonly string[]): string {
+  const guess = nearest(key, known);
+  return `unknown key ${key}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`;
+}
+
 /** The known word that was probably meant; undefined if none is near enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const reach = Math.max(1, Math.floor(word.length / 3));

@@ -28,16 +28,13 @@ export interface DeliveryStanding {
   readonly lastDelayMs?: number;
 }
 
+/** The part of a standing that its delivery reports. */
+type Reported = Omit<DeliveryStanding, "sink" | "stream" | "partition" | "lagRecords" | "deadLettersStored">;
+
 interface Standing {
   readonly sink: string;
   feed: PartitionFeed;
-  state: DeliveryState;
-  reason: string | undefined;
-  needsPerson: boolean;
-  nextOffset: number;
-  deliveredRecords: number;
-  deadLetters: number;
-  lastDelayMs: number | undefined;
+  reported: Reported;
 }
 
 export class DeliveryBoard {
@@ -54,38 +51,35 @@ export class DeliveryBoard {
   report(sink: string, feed: PartitionFeed, report: DeliveryReport): void {
     const standing = this.#of(sink, feed);
     standing.feed = feed;
+    standing.reported = this.#after(standing.reported, report);
+  }
+
+  #after(before: Reported, report: DeliveryReport): Reported {
+    const { reason: _, needsPerson: __, ...well } = before;
     switch (report.kind) {
       case "opened":
-        standing.state = "delivering";
-        standing.reason = undefined;
-        standing.needsPerson = false;
-        standing.nextOffset = report.position === undefined ? 0 : report.position.offset + 1;
-        return;
-      case "delivered":
-        standing.state = "delivering";
-        standing.reason = undefined;
-        standing.needsPerson = false;
-        standing.nextOffset = report.batch.end.offset + 1;
-        standing.deliveredRecords += report.batch.records;
-        standing.lastDelayMs = this.delayMs(report.batch) ?? standing.lastDelayMs;
-        return;
-      case "retry":
-        standing.state = "retrying";
-        standing.reason = report.reason;
-        standing.needsPerson = report.needsPerson === true;
-        return;
+        return { ...well, state: "delivering", nextOffset: (report.position?.offset ?? -1) + 1 };
+      case "delivered": {
+        const { batch } = report;
+        const lastDelayMs = this.delayMs(batch);
+        const deliveredRecords = before.deliveredRecords + batch.records;
+        const delay = lastDelayMs === undefined ? {} : { lastDelayMs };
+        return { ...well, ...delay, state: "delivering", nextOffset: batch.end.offset + 1, deliveredRecords };
+      }
+      case "retry": {
+        const { reason, needsPerson } = report;
+        return { ...well, state: "retrying", reason, ...(needsPerson === true ? { needsPerson } : {}) };
+      }
       case "dead_lettered":
-        standing.deadLetters += report.letters.length;
-        return;
+        return { ...before, deadLetters: before.deadLetters + report.letters.length };
       case "fenced":
       case "stopped":
-        standing.state = report.kind;
-        return;
+        return { ...before, state: report.kind };
       case "trimmed":
       case "truncated":
       case "misplaced":
       case "completed":
-        return;
+        return before;
     }
   }
 
@@ -95,24 +89,11 @@ export class DeliveryBoard {
   }
 
   *standings(): Iterable<DeliveryStanding> {
-    for (const standing of this.#standings.values()) {
-      if (!this.#isOwned(standing.feed.partition)) continue;
-      const { sink, feed, state, reason, needsPerson, nextOffset, deliveredRecords, deadLetters, lastDelayMs } =
-        standing;
-      yield {
-        sink,
-        stream: feed.partition.stream,
-        partition: feed.partition.partition,
-        state,
-        nextOffset,
-        lagRecords: Math.max(0, feed.committedOffset("records") - nextOffset),
-        deliveredRecords,
-        deadLetters,
-        deadLettersStored: lettersIn(feed, sink),
-        ...(reason === undefined ? {} : { reason }),
-        ...(needsPerson ? { needsPerson } : {}),
-        ...(lastDelayMs === undefined ? {} : { lastDelayMs }),
-      };
+    for (const { sink, feed, reported } of this.#standings.values()) {
+      const { stream, partition } = feed.partition;
+      if (!this.#isOwned(feed.partition)) continue;
+      const lagRecords = Math.max(0, feed.committedOffset("records") - reported.nextOffset);
+      yield { sink, stream, partition, ...reported, lagRecords, deadLettersStored: lettersIn(feed, sink) };
     }
   }
 
@@ -120,17 +101,7 @@ export class DeliveryBoard {
     const key = `${sink} ${partitionName(feed.partition)}`;
     let standing = this.#standings.get(key);
     if (standing === undefined) {
-      standing = {
-        sink,
-        feed,
-        state: "opening",
-        reason: undefined,
-        needsPerson: false,
-        nextOffset: 0,
-        deliveredRecords: 0,
-        deadLetters: 0,
-        lastDelayMs: undefined,
-      };
+      standing = { sink, feed, reported: { state: "opening", nextOffset: 0, deliveredRecords: 0, deadLetters: 0 } };
       this.#standings.set(key, standing);
     }
     return standing;

@@ -20,11 +20,11 @@ import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.
 import { prepareItems, type RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
 import { SINKS } from "../../actors/sinks/registry.ts";
 import type { Connect } from "../../protocols/connection.ts";
-import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { offset, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
+import { checkSink } from "../configuration/sink_check.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
 
@@ -58,42 +58,6 @@ export interface DeliveryParts {
 }
 
 const consumerName = (sink: string): string => `sink/${sink}`;
-
-/** Throws `ConfigurationError` where the options of a sink cannot work; see `SinkDefinition.check` and `place`. */
-export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
-  const sink = configuration.sinks[name];
-  const definition = SINKS.get(sink?.type ?? "");
-  refuseShared(name, configuration);
-  const problem =
-    configuration.cluster === undefined ? undefined : definition?.clusterProblem?.(sink?.options as never);
-  if (problem !== undefined) {
-    const what = `sinks.${name}: Cannot write from a cluster as ${problem}`;
-    throw new ConfigurationError("INVALID_CONFIGURATION", what);
-  }
-  try {
-    await definition?.check?.(sink?.options as never, folder);
-  } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-    throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
-  }
-}
-
-function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
-  const placeOf = (sink: string): string | undefined =>
-    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
-  const feeds = Object.values(pipelines);
-  const from = feeds.find(({ to }) => to.includes(name))?.from;
-  const place = placeOf(name);
-  if (from === undefined || place === undefined) return;
-  const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
-  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
-  const other = beside.find((one) => placeOf(one) === place);
-  if (other === undefined) return;
-  throw new ConfigurationError(
-    "INVALID_CONFIGURATION",
-    `sinks.${name}: Cannot write to ${place} as sink ${other} writes the same stream there: give each a place of its own`,
-  );
-}
 
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
   for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);

@@ -42,12 +42,9 @@ export function clusterIdFile(configuration: Configuration): string | undefined 
 }
 
 /** The connection settings of Redis, for everything that a node keeps there. */
-export function redisAddressOf({ log: { url, urls, sentinel } }: Configuration): RedisAddress {
-  return {
-    ...(url === undefined ? {} : { url }),
-    ...(urls === undefined ? {} : { urls }),
-    ...(sentinel === undefined ? {} : { sentinel }),
-  };
+export function redisAddressOf({ log }: Configuration): RedisAddress {
+  const { type: _, prefix: __, ...address } = log;
+  return address;
 }
 
 async function openRedisLog(configuration: Configuration, acceptLoss: boolean): Promise<Log> {

@@ -1,6 +1,5 @@
 /** The sessions of a node: for connections over WebSocket, and for the producers within the node. */
 
-import type { SchemaVersion } from "../../actors/ingest/schema/schema_registry.ts";
 import { CreditPool } from "../../actors/ingest/session/credit_pool.ts";
 import { connectInProcess, type OpenInProcess } from "../../actors/ingest/session/in_process_connection.ts";
 import { createInspect } from "../../actors/ingest/session/inspection.ts";
@@ -8,31 +7,25 @@ import { RecordsBudget } from "../../actors/ingest/session/records_budget.ts";
 import { type SessionHostMessage, sessionHost } from "../../actors/ingest/session/session_host.ts";
 import type { SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
-import { type Log, SHORT_LIVED_PRODUCERS } from "../../actors/log/log.ts";
+import { SHORT_LIVED_PRODUCERS } from "../../actors/log/log.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import { createWebSocketListener, type WebSocketListener } from "../../actors/transport/websocket_listener.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
 import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../../protocols/wire/frames.ts";
-import type { Configuration } from "../configuration/configuration_schema.ts";
 import { bearerOf } from "../http/http_server.ts";
 import type { Access, Grants, Held } from "../security/access/access.ts";
 import type { ConnectionGate } from "../security/admission/connection_gate.ts";
 import type { Audit } from "../security/audit/audit_log.ts";
 import type { AuditEvent } from "../security/audit/audit_machine.ts";
 import { refusalKind } from "../security/audit/audit_requests.ts";
-import type { NodeDirectory } from "./stream_directory.ts";
+import type { Foundation } from "./foundation.ts";
+import { setTimer } from "./reload_credentials.ts";
 
-export interface SessionParts {
-  readonly log: Log;
-  readonly access: Access;
-  readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
-  readonly schemas: ReadonlyMap<string, readonly SchemaVersion[]>;
-  readonly name: string;
+type SessionParts = Pick<Foundation, "log" | "access" | "configuration" | "directory" | "schemas" | "name"> & {
   readonly metrics: Pick<Metrics, "counter">;
-}
+};
 
 export interface Sessions {
   readonly environment: SessionEnvironment;
@@ -137,21 +130,17 @@ export function listen(
 ): Promise<WebSocketListener> {
   return createWebSocketListener({
     frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
-    setTimer: (delayMs, callback) => {
-      const timer = setTimeout(callback, delayMs).unref();
-      return { cancel: () => clearTimeout(timer) };
-    },
+    setTimer,
     openSession: (peer, decode, request, onEnd) => {
       const bearer = bearerOf(request.headers.authorization);
       let held: Held | undefined;
       let isOver = false;
       const address = request.socket.remoteAddress; // undefined once the connection has closed
-      const session = deferred<ActorReference<SessionInput>>();
       const environment: SessionEnvironment = {
         ...sessions.environment,
         authenticate: async (token) => {
           const found = await access.hold(token ?? bearer, request.socket, () => {
-            void session.promise.then((one) => one.tell({ type: "grant_ended" }));
+            opened.then((session) => session.tell({ type: "grant_ended" })).catch(() => undefined); // never opened
           });
           if (found === undefined) told({ kind: "refused_login", action: "hello", outcome: "UNAUTHENTICATED" });
           if (isOver) found?.stop();
@@ -183,18 +172,10 @@ export function listen(
         charge: (cost) => peer.charge?.(cost),
         hold: (forMs) => peer.hold?.(forMs),
       };
-      return sessions.open(environment, audited, decode, onEnd).then((one) => {
-        session.resolve(one);
-        return one;
-      });
+      const opened = sessions.open(environment, audited, decode, onEnd);
+      return opened;
     },
   });
-}
-
-function deferred<Value>() {
-  let resolve: (value: Value) => void = () => undefined;
-  const promise = new Promise<Value>((done) => (resolve = done));
-  return { promise, resolve: (value: Value) => resolve(value) };
 }
 
 /** Reserved names of the node's own producers: a client with such a name could fence a source or a derived stream. */

@@ -2,24 +2,18 @@
  * Starts the sources of the configuration, each under its own actor. In a cluster one that reads what all nodes see runs
  * where the first partition of its stream is owned, and moves with it; one that reads its own machine runs on every node.
  */
-import type { ActorDefinition, ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
-import type { Log } from "../../actors/log/log.ts";
-import type { Metrics } from "../../actors/observers/metrics.ts";
-import type { NodeLog } from "../../actors/observers/node_log.ts";
+import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
 import { SOURCES } from "../../actors/sources/registry.ts";
 import type { SourceDefinition } from "../../actors/sources/source.ts";
 import { type SourceMessage, sourceActor } from "../../actors/sources/source_actor.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import type { Configuration, Options } from "../configuration/configuration_schema.ts";
+import type { Foundation } from "./foundation.ts";
 import { SUPERVISION } from "./partition_supervisor.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
-export interface SourceParts {
-  readonly system: ActorSystem;
+export interface SourceParts extends Pick<Foundation, "system" | "log" | "nodeLog" | "metrics"> {
   readonly connect: Connect;
-  readonly log: Log;
-  readonly nodeLog: NodeLog;
-  readonly metrics: Metrics;
   /** In a cluster: the name of this node, and who owns what. */
   readonly cluster?: { readonly node: string; readonly directory: NodeDirectory };
 }

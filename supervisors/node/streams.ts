@@ -12,13 +12,8 @@ import { type PartitionReference, partitionId } from "../../protocols/position.t
 import type { StreamDescription } from "../../protocols/wire/frames.ts";
 import type { Configuration, StreamConfiguration } from "../configuration/configuration_schema.ts";
 import type { DeliveryPlans } from "./delivery_plans.ts";
-import {
-  type PartitionPlan,
-  type PlacementEvent,
-  type PlacementOrder,
-  SUPERVISION,
-  streamSupervisor,
-} from "./partition_supervisor.ts";
+import { SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
+import type { PartitionPlan, PlacementEvent, PlacementOrder } from "./placement.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 /** A single node is its own coordinator: its grant never changes. */

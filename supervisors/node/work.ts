@@ -2,23 +2,15 @@
  * The work of a node: sessions take events in, partitions store them, deliveries and replays bring them to sinks. In a cluster
  * the coordinator says which partitions are this node's; a node alone owns all of them.
  */
-import type { ActorReference } from "../../actors/kernel/actor.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { type ClusterPart, prepareCluster } from "../cluster/start_cluster.ts";
 import { Replays } from "../replay/replays.ts";
 import { INSIDE } from "../security/access/grants.ts";
-import { type DeliveryPlans, planDeliveries } from "./delivery_plans.ts";
+import { planDeliveries } from "./delivery_plans.ts";
 import type { Foundation } from "./foundation.ts";
 import { ackSeconds, deliverySeconds, observeDeliveries } from "./node_metrics.ts";
 import { type Sessions, startSessions } from "./sessions.ts";
-import {
-  claimWhenStoreAnswers,
-  logBlockages,
-  restDeliveries,
-  SOLE_GRANT,
-  type StreamsOrder,
-  startStreams,
-} from "./streams.ts";
+import { claimWhenStoreAnswers, logBlockages, restDeliveries, SOLE_GRANT, startStreams } from "./streams.ts";
 
 export interface Work {
   readonly sessions: Sessions;
@@ -33,7 +25,7 @@ export interface Work {
 }
 
 export async function startWork(foundation: Foundation): Promise<Work> {
-  const { configuration, system, log, nodeLog, directory, metrics, closers } = foundation;
+  const { configuration, name, system, log, nodeLog, directory, metrics, readSecret, closers } = foundation;
   const sessions = startSessions(system, foundation);
   const connectWithEpoch = sessions.connectWithEpoch(INSIDE);
   const deliveries = await planDeliveries(configuration, {
@@ -41,10 +33,19 @@ export async function startWork(foundation: Foundation): Promise<Work> {
     ...{ connect: connectWithEpoch, clusterId: log.clusterId },
   });
   observeDeliveries(metrics, foundation.board);
-  const cluster = await clusterOf(foundation, (order) => streams.tell(order));
+  const { cluster: settings } = configuration;
+  const cluster =
+    settings &&
+    (await prepareCluster({
+      ...{ configuration, cluster: settings, name, system, directory, log: nodeLog, records: log, readSecret },
+      order: (stream, order) => streams.tell({ stream, order }),
+    }));
   // The cluster opens its own connection to the store: a later part that fails to start must not leave it open.
   if (cluster !== undefined) closers.push({ what: "cluster's store", close: () => cluster.close() });
-  const streams = streamsOf(foundation, deliveries, cluster);
+  const streams = startStreams(system, {
+    ...{ log, configuration, directory, deliveries, metrics, ackLatency: ackSeconds(metrics) },
+    ...(cluster ?? { grant: SOLE_GRANT }),
+  });
   if (cluster === undefined) await directory.complete;
   logBlockages(directory, nodeLog);
   claimWhenStoreAnswers(log, directory);
@@ -54,27 +55,4 @@ export async function startWork(foundation: Foundation): Promise<Work> {
   });
   const rest = () => Promise.all([restDeliveries(streams, directory), replays.rest()]);
   return { sessions, connect: sessions.connect(INSIDE), connectWithEpoch, cluster, replays, rest };
-}
-
-async function clusterOf(
-  { configuration, name, system, directory, nodeLog, log, readSecret }: Foundation,
-  onOrder: (order: StreamsOrder) => void,
-): Promise<ClusterPart | undefined> {
-  const { cluster } = configuration;
-  if (cluster === undefined) return undefined;
-  return prepareCluster({
-    ...{ configuration, cluster, name, system, directory, log: nodeLog, records: log, readSecret },
-    order: (stream, order) => onOrder({ stream, order }),
-  });
-}
-
-function streamsOf(
-  { system, log, configuration, directory, metrics }: Foundation,
-  deliveries: DeliveryPlans,
-  cluster: ClusterPart | undefined,
-): ActorReference<StreamsOrder> {
-  return startStreams(system, {
-    ...{ log, configuration, directory, deliveries, metrics, ackLatency: ackSeconds(metrics) },
-    ...(cluster ?? { grant: SOLE_GRANT }),
-  });
 }

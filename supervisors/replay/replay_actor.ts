@@ -17,26 +17,26 @@ import { SUPERVISION } from "../node/partition_supervisor.ts";
 const DELIVERIES_AT_ONCE_MAX = 8;
 const FINISH_AGAIN_AFTER_MS = 1_000;
 
-/** The progress of one partition of a replay for one sink. */
-export interface TaskProgress {
-  readonly position: Position | undefined;
+export interface ReplayCounts {
   readonly deliveredRecords: number;
   readonly deadLetters: number;
   readonly skippedLetters: number;
+}
+
+/** The progress of one partition of a replay for one sink. */
+export interface TaskProgress extends ReplayCounts {
+  readonly position: Position | undefined;
   /** Why the delivery is being tried again; undefined if it is not. */
   readonly reason: string | undefined;
 }
 
+type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
 /** One partition of a replay for one sink, with its progress on this node. Counts begin when this node started it. */
-export interface ReplayTask {
+export interface ReplayTask extends Mutable<TaskProgress> {
   readonly partition: number;
   readonly sink: string;
   readonly range: DeliveryRange;
-  position: Position | undefined;
-  deliveredRecords: number;
-  deadLetters: number;
-  skippedLetters: number;
-  reason: string | undefined;
   /** Whether the task is done, on any node. */
   isDone: boolean;
   /** Whether this node has delivered some of its records. */

@@ -7,7 +7,7 @@ import type { Channel } from "../../actors/log/log.ts";
 import type { DeliveryRange } from "../../actors/sinks/delivery/delivery_actor.ts";
 import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
-import type { ReplayMessage, ReplayTask } from "./replay_actor.ts";
+import type { ReplayCounts, ReplayMessage, ReplayTask } from "./replay_actor.ts";
 import type { ReplayPlace, ReplayRequest } from "./replay_request.ts";
 
 export const FORMAT_VERSION = 1;
@@ -17,12 +17,6 @@ export interface StoredRange {
   readonly after: Position | null;
   /** Null for an empty range. */
   readonly last: Position | null;
-}
-
-interface Counts {
-  readonly deliveredRecords: number;
-  readonly deadLetters: number;
-  readonly skippedLetters: number;
 }
 
 type ReplayState = "running" | "done" | "cancelled";
@@ -43,7 +37,7 @@ export interface StoredReplay {
   /** How often the replay was begun. */
   readonly run?: number;
   /** The counts of its last run, once it is done. */
-  readonly counts?: Counts;
+  readonly counts?: ReplayCounts;
 }
 
 export interface Replay {
@@ -55,7 +49,7 @@ export interface Replay {
   refusal: string | undefined;
 }
 
-export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts" | "run">, Counts {
+export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts" | "run">, ReplayCounts {
   /** How many records the range has, counted once for each sink. */
   readonly records: number;
   /** How many of these were delivered, filtered or set aside. */
@@ -122,14 +116,14 @@ export const tasksOf = ({ ranges }: StoredReplay, sinks: readonly string[]): Rep
         })),
   );
 
-export const countsOf = ({ tasks }: Replay): Counts => {
-  const all = tasks.flatMap((task) => (task.elsewhere === undefined ? [task] : [task, task.elsewhere]));
-  return {
-    deliveredRecords: all.reduce((sum, one) => sum + one.deliveredRecords, 0),
-    deadLetters: all.reduce((sum, one) => sum + one.deadLetters, 0),
-    skippedLetters: all.reduce((sum, one) => sum + one.skippedLetters, 0),
-  };
-};
+export const countsOf = ({ tasks }: Replay): ReplayCounts =>
+  sumOfCounts(tasks.flatMap((task) => (task.elsewhere === undefined ? [task] : [task, task.elsewhere])));
+
+export const sumOfCounts = (all: readonly ReplayCounts[]): ReplayCounts => ({
+  deliveredRecords: all.reduce((sum, one) => sum + one.deliveredRecords, 0),
+  deadLetters: all.reduce((sum, one) => sum + one.deadLetters, 0),
+  skippedLetters: all.reduce((sum, one) => sum + one.skippedLetters, 0),
+});
 
 const offsetAfter = (at: Position | undefined): number => (at === undefined ? 0 : at.offset + 1);
 

@@ -6,6 +6,7 @@
 import type { Log, Metadata } from "../../actors/log/log.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import type { ReplayTask, TaskProgress } from "./replay_actor.ts";
+import { sumOfCounts } from "./replay_record.ts";
 
 const SHARE_PREFIX = "replay_share/";
 /**
@@ -118,23 +119,16 @@ const sumOf = (tasks: readonly StoredTask[]): TaskProgress => ({
   position: tasks
     .map(({ position }) => position ?? undefined)
     .reduce((furthest, one) => (comparePositions(furthest, one) < 0 ? one : furthest)),
-  deliveredRecords: tasks.reduce((sum, one) => sum + one.deliveredRecords, 0),
-  deadLetters: tasks.reduce((sum, one) => sum + one.deadLetters, 0),
-  skippedLetters: tasks.reduce((sum, one) => sum + one.skippedLetters, 0),
+  ...sumOfCounts(tasks),
   reason: tasks.find(({ reason, isDone }) => reason !== null && !isDone)?.reason ?? undefined,
 });
 
 function encode(run: number, tasks: readonly ReplayTask[]): string {
-  const stored: StoredTask[] = tasks.map((task) => ({
-    partition: task.partition,
-    sink: task.sink,
-    position: task.position ?? null,
-    deliveredRecords: task.deliveredRecords,
-    deadLetters: task.deadLetters,
-    skippedLetters: task.skippedLetters,
-    reason: task.reason ?? null,
-    isDone: task.isDone,
-  }));
+  const stored = tasks.map(({ partition, sink, position, reason, isDone, ...task }): StoredTask => {
+    const { deliveredRecords, deadLetters, skippedLetters } = task;
+    const counts = { deliveredRecords, deadLetters, skippedLetters };
+    return { partition, sink, position: position ?? null, ...counts, reason: reason ?? null, isDone };
+  });
   return JSON.stringify({ version: FORMAT_VERSION, run, tasks: stored } satisfies Share);
 }
 

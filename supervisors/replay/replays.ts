@@ -10,22 +10,11 @@
  *       partition that moves goes on from the sink's position.
  *   R5. A replay is done once each of its partitions was done on some node (replay_shares.ts).
  */
-import type { ActorSystem } from "../../actors/kernel/actor.ts";
-import type { Channel, Log } from "../../actors/log/log.ts";
-import type { Metrics } from "../../actors/observers/metrics.ts";
-import type { NodeLog } from "../../actors/observers/node_log.ts";
-import type { PartitionView } from "../../actors/partition/partition_feed.ts";
-import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
-import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
-import type { Connect } from "../../protocols/connection.ts";
 import { ConfigurationError, HeadraceError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
-import { cursorBefore, partitionName } from "../../protocols/position.ts";
-import type { Configuration } from "../configuration/configuration_schema.ts";
-import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
-import { eventTimeReader } from "../node/event_time.ts";
-import type { NodeDirectory } from "../node/stream_directory.ts";
+import type { Foundation } from "../node/foundation.ts";
 import { replayActor, replayWatch } from "./replay_actor.ts";
-import { replayInput } from "./replay_input.ts";
+import { type ReplayDeliveryParts, replayDelivery } from "./replay_delivery.ts";
+import { rangesOf } from "./replay_ranges.ts";
 import {
   countsOf,
   decodeReplay,
@@ -35,12 +24,11 @@ import {
   type Replay,
   type ReplayDescription,
   refuseOther,
-  type StoredRange,
   type StoredReplay,
   tasksOf,
   unstarted,
 } from "./replay_record.ts";
-import { type ReplayPlace, type ReplayRequest, type ReplayTarget, targetOf } from "./replay_request.ts";
+import { type ReplayRequest, targetOf } from "./replay_request.ts";
 import { ReplayShares } from "./replay_shares.ts";
 
 const REPLAYS_AT_ONCE_MAX = 8;
@@ -48,15 +36,7 @@ const METADATA_PREFIX = "replay/";
 
 export type { ReplayDescription } from "./replay_record.ts";
 
-export interface ReplayParts {
-  readonly system: ActorSystem;
-  readonly log: Log;
-  readonly nodeLog: NodeLog;
-  readonly metrics: Metrics;
-  readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
-  readonly pipelines: ReadonlyMap<string, Pipeline>;
-  readonly connect: Connect;
+export interface ReplayParts extends ReplayDeliveryParts, Pick<Foundation, "system" | "directory"> {
   nowMs(): number;
 }
 
@@ -107,7 +87,7 @@ export class Replays {
     const target = targetOf(request, this.#parts);
     const known = this.#replays.get(name);
     if (known !== undefined) refuseOther(known.stored, request);
-    const wanted = await this.#ranges(request, target);
+    const wanted = await rangesOf(request, target.count, this.#parts.directory);
     const stored: StoredReplay = {
       version: FORMAT_VERSION,
       name,
@@ -233,60 +213,19 @@ export class Replays {
     }
   }
 
-  async #ranges({ stream, channel, from, to, partitions }: ReplayRequest, { count }: ReplayTarget) {
-    const wanted = partitions ?? Array.from({ length: count }, (_, partition) => partition);
-    const ranges: StoredRange[] = [];
-    for (const partition of wanted) {
-      const view = this.#parts.directory.partition(stream, partition)?.view;
-      if (view === undefined) {
-        throw new UnavailableError(
-          "NOT_READY",
-          `Cannot replay ${partitionName({ stream, partition })} as a node must own the partition: it is being claimed`,
-        );
-      }
-      await view.ready();
-      const { epochs, firstOffset, endOffset } = view.bounds(channel);
-      const begin = Math.max(firstOffset, await offsetOf(view, channel, from));
-      const end = Math.min(endOffset, await offsetOf(view, channel, to));
-      const last = begin < end ? cursorBefore(epochs, end) : undefined;
-      ranges.push({ partition, after: cursorBefore(epochs, begin) ?? null, last: last ?? null });
-    }
-    return ranges;
-  }
-
   #run(replay: Replay): void {
     if (this.#isResting) return;
     const { stored } = replay;
-    const { name, stream, channel, pipeline = "" } = stored;
-    const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;
+    const { name, stream } = stored;
+    const { system, directory } = this.#parts;
     const { sinks } = targetOf({ ...stored, to: "latest", isDryRun: false }, this.#parts);
     replay.tasks = tasksOf(stored, sinks);
-    const timeOf = eventTimeReader(configuration.streams[stream]?.eventTime);
-    const log: NodeLog = (level, message, fields) => nodeLog(level, message, { ...fields, replay: name });
     replay.actor = system.spawn(
       replayActor({
         name,
         tasks: replay.tasks,
         entryOf: (partition) => directory.partition(stream, partition),
-        delivery: (task, feed, note) => {
-          const { sink, range, partition } = task;
-          const onSkipped = () => {
-            task.skippedLetters += 1;
-          };
-          const through = pipelines.get(pipeline);
-          const input = replayInput({ name, channel, pipeline: through, feed, range, timeOf, onSkipped });
-          const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
-            sink,
-            stream,
-          });
-          const observe = (report: DeliveryReport) => {
-            logReport(log, { sink, partition: partitionName({ stream, partition }) }, report);
-            if (report.kind === "delivered") replayed.add(report.batch.records);
-            note(report);
-          };
-          const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
-          return sinkDelivery(sink, configuration, { connect, log, clusterId: this.#parts.log.clusterId }, of);
-        },
+        delivery: replayDelivery(stored, this.#parts),
         finish: () => this.#inTurn(() => this.#finish(replay)),
       }),
     );
@@ -335,11 +274,3 @@ export class Replays {
 }
 
 const isClustered = ({ configuration }: ReplayParts): boolean => configuration.cluster !== undefined;
-
-async function offsetOf(view: PartitionView, channel: Channel, place: ReplayPlace): Promise<number> {
-  if (place === "earliest") return 0;
-  if (place === "latest") return view.bounds(channel).endOffset;
-  if ("offset" in place) return place.offset;
-  const before = await view.seek(channel, place.timeMs);
-  return before === undefined ? 0 : before.offset + 1;
-}

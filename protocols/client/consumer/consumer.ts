@@ -8,13 +8,11 @@
  *     }
  */
 
-import { type Clock, SYSTEM_CLOCK } from "../../clock.ts";
-import type { Connect } from "../../connection.ts";
+import { SYSTEM_CLOCK } from "../../clock.ts";
 import { UnavailableError } from "../../errors.ts";
 import type { SubscribeFrom } from "../../wire/frames.ts";
-import { checkClientOptions, checkNumber } from "../client_options.ts";
+import { type ClientOptions, checkClientOptions, checkNumber } from "../client_options.ts";
 import { ClientShell } from "../client_shell.ts";
-import type { ConnectionState } from "../connection_state.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
 import { stepConsumer } from "./consumer_machine.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
@@ -25,25 +23,7 @@ import { readRecords } from "./read_records.ts";
 export type { ConsumedItem } from "./item_queue.ts";
 
 /** The options of a {@linkcode Consumer}. */
-export interface ConsumerOptions {
-  /** Opens connections, for example {@linkcode connectWebSocket}. */
-  readonly connect: Connect;
-  /** Addresses of nodes, tried in turn; one at least. The consumer also connects to the owners that a node names. */
-  readonly addresses: readonly string[];
-  /**
-   * True to connect to `addresses` alone, for example behind a load balancer: a node reads for the client at the
-   * owners.
-   */
-  readonly forward?: boolean;
-  /** The token that a node with authentication asks for: at most 16,384 characters. */
-  readonly token?: string;
-  /** Name of the program, for the node's logs: at most 256 characters. Default: `headrace-js`. */
-  readonly client?: string;
-  /** Time and randomness. Default: {@linkcode SYSTEM_CLOCK}. */
-  readonly clock?: Clock;
-  /** Called once for each change of the connection's state. */
-  readonly onState?: (state: ConnectionState) => void;
-}
+export type ConsumerOptions = ClientOptions;
 
 /** The options of one subscription. */
 export interface SubscribeOptions {
@@ -128,13 +108,9 @@ export class Consumer {
         this.queues.get(effect.id)?.push(read, effect.sizeBytes);
         break;
       }
-      case "trimmed":
-      case "truncated": {
-        const { id, type, ...place } = effect;
-        const item = { kind: type, ...place } as ConsumedItem;
-        this.queues.get(id)?.push(() => item, 0);
+      case "break":
+        this.queues.get(effect.id)?.push(() => effect.item, 0);
         break;
-      }
       case "ended":
         this.queues.get(effect.id)?.end(effect.error);
         this.queues.delete(effect.id);

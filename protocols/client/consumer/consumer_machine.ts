@@ -14,27 +14,20 @@
  *       this nor the greeting is given up (`link.ts` has the times).
  */
 import { backoffMs } from "../../clock.ts";
-import { errorFromCode, type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
+import { type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
 import type { Step } from "../../machine.ts";
+import { CREDIT_ANSWERED_SINCE_MINOR, type ErrorFrame, type WelcomeFrame } from "../../wire/frames.ts";
 import {
-  CREDIT_ANSWERED_SINCE_MINOR,
-  type ErrorFrame,
-  type NodeFrame,
-  PROTOCOL_MINOR,
-  type WelcomeFrame,
-} from "../../wire/frames.ts";
-import { hear, isGreeted, isSilent, type Link, looksWithin, silenceError } from "../link.ts";
-import {
-  allLinks,
-  connectHome,
-  HOME,
-  linkNamed,
-  noteOwners,
-  noteWelcome,
-  reconnectHome,
-  refusalForGood,
-} from "../links.ts";
-import { lossOfHome, noteLoss, tellState } from "../tell_state.ts";
+  type ClientMachine,
+  errorOf,
+  giveUp,
+  helloOf,
+  takeConnectionError,
+  takeLinkMessage,
+} from "../client_machine.ts";
+import { hear, isSilent, type Link, looksWithin, silenceError } from "../link.ts";
+import { allLinks, connectHome, HOME, noteOwners, noteWelcome, reconnectHome } from "../links.ts";
+import { tellState } from "../tell_state.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
 import {
   beginAtHome,
@@ -55,7 +48,7 @@ import { CONSUMER_LIMITS, type ConsumerState, createSubscription, type Part } fr
  */
 const ASK_AFTER_MS = 1_800;
 
-export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message) => {
+export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message, nowMs) => {
   const effects: ConsumerEffect[] = [];
   if (state.isStopped) return [state, effects];
   switch (message.type) {
@@ -78,83 +71,36 @@ export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> 
       if (subscription !== undefined) consume(state, subscription, message.sizeBytes, effects);
       break;
     }
-    case "timer":
-      takeTimer(state, message.timer, effects);
-      break;
     case "stop":
       stop(state, undefined, effects);
       break;
-    case "connected":
-    case "disconnected":
-    case "frame":
-      takeLinkMessage(state, message, effects);
-      break;
+    default:
+      takeLinkMessage(MACHINE, state, message, nowMs, effects);
   }
   tellState(state.links, effects);
   return [state, effects];
 };
 
-function takeLinkMessage(
-  state: ConsumerState,
-  message: Extract<ConsumerMessage, { type: "connected" | "disconnected" | "frame" }>,
-  effects: ConsumerEffect[],
-): void {
-  const link = linkNamed(state.links, message.link);
-  if (link === undefined) return;
-  switch (message.type) {
-    case "connected":
-      if (link.name === HOME) state.links.unopened = 0;
-      if (isGreeted(link, effects)) greet(state, link, effects);
-      break;
-    case "disconnected":
-      takeDisconnected(state, link, message.error, effects);
-      break;
-    case "frame":
-      hear(link);
-      takeFrame(state, link, message.frame, message.wireBytes, effects);
-      break;
-  }
-}
-
-function takeDisconnected(state: ConsumerState, link: Link, error: Error | undefined, effects: ConsumerEffect[]): void {
-  const refusal = link.name === HOME ? lossOfHome(state.links, error) : undefined;
-  if (refusal === undefined) loseLink(state, link, 0, effects);
-  else stop(state, refusal, effects);
-}
-
-function greet({ client, token, links }: ConsumerState, { name }: Link, effects: ConsumerEffect[]): void {
-  const frame = {
-    type: "hello",
-    client,
-    minor: PROTOCOL_MINOR,
-    ...(token === undefined ? {} : { token }),
-    ...(links.isStaying ? { forward: true } : {}),
-  } as const;
-  effects.push({ type: "send", link: name, frame });
-}
-
-function takeTimer(state: ConsumerState, timer: string, effects: ConsumerEffect[]): void {
-  const [kind = ""] = timer.split(" ", 1);
-  const name = timer.slice(kind.length + 1);
-  if (kind === "reconnect") connectHome(state.links, effects);
-  else if (kind === "silence") breakSilence(state, linkNamed(state.links, name), effects);
-  else {
+const MACHINE: ClientMachine<ConsumerState, Link, ConsumerEffect[]> = {
+  greet: (state, { name }, effects) => effects.push({ type: "send", link: name, frame: helloOf(state) }),
+  takeFrame,
+  breakSilence,
+  endWait(state, name, effects) {
     const subscription = state.subscriptions.get(Number(name));
     if (subscription !== undefined) endWait(state, subscription, effects);
-  }
-}
+  },
+  lose: loseLink,
+  stop,
+};
 
 /** R6. */
-function breakSilence(state: ConsumerState, link: Link | undefined, effects: ConsumerEffect[]): void {
-  if (link === undefined) return;
+function breakSilence(state: ConsumerState, link: Link, effects: ConsumerEffect[]): void {
   const mustAnswer = link.phase === "greeting" || link.minor >= CREDIT_ANSWERED_SINCE_MINOR;
   const subscribed = partsOn(state, link).find(({ wireId }) => wireId !== undefined);
   const isGone = isSilent(link, link.phase === "greeting" || subscribed !== undefined, effects);
   link.isQuiet &&= mustAnswer;
   if (isGone && mustAnswer) {
-    if (link.name === HOME) noteLoss(state.links, silenceError(link));
-    effects.push({ type: "disconnect", link: link.name });
-    loseLink(state, link, 0, effects);
+    giveUp(MACHINE, state, link, silenceError(link), 0, effects);
     return;
   }
   if (subscribed?.wireId === undefined || link.silentLooks < looksWithin(link, ASK_AFTER_MS)) return;
@@ -182,8 +128,8 @@ function loseLink(state: ConsumerState, link: Link, leastMs: number, effects: Co
 function takeFrame(
   state: ConsumerState,
   link: Link,
-  frame: NodeFrame,
-  wireBytes: number,
+  { frame, wireBytes }: Extract<ConsumerMessage, { type: "frame" }>,
+  _nowMs: number,
   effects: ConsumerEffect[],
 ): void {
   switch (frame.type) {
@@ -232,22 +178,15 @@ function takeWelcome(state: ConsumerState, link: Link, frame: WelcomeFrame, effe
 }
 
 function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects: ConsumerEffect[]): void {
-  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
   if (frame.subscription === undefined) {
-    const isFinal =
-      link.name === HOME ? refusalForGood(state.links, error) !== undefined : error instanceof RejectedError;
-    if (isFinal) stop(state, error, effects);
-    else {
-      if (link.name === HOME) noteLoss(state.links, error);
-      effects.push({ type: "disconnect", link: link.name });
-      loseLink(state, link, frame.retryAfterMs ?? 0, effects);
-    }
+    takeConnectionError(MACHINE, state, link, frame, effects);
     return;
   }
   const read = byWireId(state, link, frame.subscription);
   // `MALFORMED_FRAME` refuses a second subscription with the same number: the first one goes on.
   if (read === undefined || frame.code === "MALFORMED_FRAME") return;
   const { subscription, part } = read;
+  const error = errorOf(frame);
   part.wireId = undefined;
   part.outstandingBytes = 0;
   if (error instanceof RejectedError) {

@@ -2,6 +2,7 @@
 import type { HeadraceError } from "../../errors.ts";
 import type { ClientFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
+import type { ConsumedItem } from "./item_queue.ts";
 
 export interface SubscriptionRequest {
   /** The shell's number of this subscription. */
@@ -34,19 +35,6 @@ export type ConsumerEffect =
       readonly fromOffset: number;
       readonly sizeBytes: number;
     }
-  | {
-      readonly type: "trimmed";
-      readonly id: number;
-      readonly stream: string;
-      readonly partition: number;
-      readonly firstOffset: number;
-    }
-  | {
-      readonly type: "truncated";
-      readonly id: number;
-      readonly stream: string;
-      readonly partition: number;
-      readonly divergence: number;
-    }
+  | { readonly type: "break"; readonly id: number; readonly item: Exclude<ConsumedItem, { kind: "records" }> }
   | { readonly type: "ended"; readonly id: number; readonly error: HeadraceError | undefined }
   | { readonly type: "stopped"; readonly error: HeadraceError | undefined };

@@ -50,6 +50,8 @@ function firstWanted(cursor: SubscribeFrom): number {
   return "epoch" in cursor ? cursor.offset + 1 : cursor.offset;
 }
 
+type Break = Extract<ConsumerEffect, { type: "break" }>["item"];
+
 /** R4. */
 export function takeBreak(
   subscription: Subscription | undefined,
@@ -57,15 +59,11 @@ export function takeBreak(
   effects: ConsumerEffect[],
 ): void {
   if (subscription === undefined) return;
-  const { id } = subscription.request;
   const { stream, partition } = frame;
-  if (frame.type === "trimmed") {
-    const { firstOffset } = frame;
-    subscription.cursors.set(partition, { offset: firstOffset });
-    effects.push({ type: "trimmed", id, stream, partition, firstOffset });
-  } else {
-    const { divergence } = frame;
-    subscription.cursors.set(partition, { offset: divergence });
-    effects.push({ type: "truncated", id, stream, partition, divergence });
-  }
+  const item: Break =
+    frame.type === "trimmed"
+      ? { kind: "trimmed", stream, partition, firstOffset: frame.firstOffset }
+      : { kind: "truncated", stream, partition, divergence: frame.divergence };
+  subscription.cursors.set(partition, { offset: item.kind === "trimmed" ? item.firstOffset : item.divergence });
+  effects.push({ type: "break", id: subscription.request.id, item });
 }

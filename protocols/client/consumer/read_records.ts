@@ -4,7 +4,7 @@
 import type { Event } from "../../event.ts";
 import { type Position, position } from "../../position.ts";
 import { traceparentAt } from "../../traceparent.ts";
-import { decodeEvents, EVENT_LIMITS } from "../../values/event_codec.ts";
+import { decodeEvents, STORED_LIMITS } from "../../values/event_codec.ts";
 import type { RecordsFrame, WireBatch } from "../../wire/frames.ts";
 
 /** A record: an event with its position in its partition. */
@@ -20,14 +20,8 @@ export interface ConsumedRecord {
   readonly traceparent: string | undefined;
 }
 
-/** A node has judged its records when it took them; dead letters are larger than an event may be. */
-const NODE_LIMITS = {
-  ...EVENT_LIMITS,
-  eventBytesMax: Number.MAX_SAFE_INTEGER,
-  batchEventsMax: Number.MAX_SAFE_INTEGER,
-  tokensMax: 4_000_000,
-  growthBytesMax: Number.MAX_SAFE_INTEGER,
-};
+/** A node has judged its records when it took them. The tokens are bounded, as the bytes come from outside. */
+const NODE_LIMITS = { ...STORED_LIMITS, tokensMax: 4_000_000 };
 
 const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>
   rejected !== undefined && ((rejected[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;

@@ -15,13 +15,13 @@
 import { type Clock, SYSTEM_CLOCK } from "../../clock.ts";
 import { type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
-import { partitionName } from "../../position.ts";
 import type { EventInput } from "../../values/unreadable.ts";
 import { callListener } from "../call_listener.ts";
 import { checkClientOptions, checkProducerNames, checkProducerNumbers } from "../client_options.ts";
 import { ClientShell } from "../client_shell.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
 import type { Confirmation, Slot } from "./event_batcher.ts";
+import { Openers } from "./openers.ts";
 import { stepProducer } from "./producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import {
@@ -50,11 +50,6 @@ type OwnEffect = Exclude<ProducerEffect, LinkEffect>;
 
 const NO_OPTIONS: SendOptions = {};
 
-interface Opener {
-  resolve(opened: OpenedPartition): void;
-  reject(error: Error): void;
-}
-
 /** Sends events to streams, each exactly once. Every event is stored, rejected, or handed back in doubt. */
 export class Producer {
   /** The id of this send buffer (E1): the option `instance`, or a random one. */
@@ -65,7 +60,7 @@ export class Producer {
   private readonly shell: ClientShell<ProducerState, ProducerCommand, OwnEffect>;
   private readonly buffer: SendBuffer;
   private readonly settlements: Settlements;
-  private readonly openers = new Map<string, Opener[]>();
+  private readonly openers = new Openers();
   private readonly settledListeners = new Set<() => void>();
   private stoppedBy: Error | undefined;
 
@@ -80,8 +75,7 @@ export class Producer {
     const { producerId, token, producerEpoch, client = "headrace-js", addresses, connect, forward } = options;
     const { dedupeWindowMs } = this.options;
     const about = { client, producerId, instance: this.instance, token, producerEpoch };
-    const identity = { ...about, dedupeWindowMs, addresses, forward };
-    this.state = createProducer(identity);
+    this.state = createProducer({ ...about, dedupeWindowMs, addresses, forward });
     this.settlements = new Settlements(options, (id) => this.buffer.release(id));
     this.buffer = new SendBuffer(
       this.options,
@@ -136,12 +130,10 @@ export class Producer {
    * node refuses, and once the producer has stopped.
    */
   open(stream: string, partition: number): Promise<OpenedPartition> {
-    return new Promise((resolve, reject) => {
-      if (this.stoppedBy !== undefined) return reject(this.stoppedBy);
-      const key = partitionName({ stream, partition });
-      this.openers.set(key, [...(this.openers.get(key) ?? []), { resolve, reject }]);
-      this.shell.tell({ type: "open", stream, partition });
-    });
+    if (this.stoppedBy !== undefined) return Promise.reject(this.stoppedBy);
+    const opened = this.openers.wait({ stream, partition });
+    this.shell.tell({ type: "open", stream, partition });
+    return opened;
   }
 
   /**
@@ -228,11 +220,10 @@ export class Producer {
         this.afterSettling();
         break;
       case "opened":
-        for (const opener of this.takeOpeners(effect.stream, effect.partition))
-          opener.resolve({ lastSequence: effect.lastSequence, position: effect.position });
+        this.openers.resolve(effect, { lastSequence: effect.lastSequence, position: effect.position });
         break;
       case "open_refused":
-        for (const opener of this.takeOpeners(effect.stream, effect.partition)) opener.reject(effect.error);
+        this.openers.reject(effect, effect.error);
         break;
       case "acked":
         for (const batch of effect.batches) {
@@ -260,21 +251,13 @@ export class Producer {
     }
   }
 
-  private takeOpeners(stream: string, partition: number): readonly Opener[] {
-    const key = partitionName({ stream, partition });
-    const openers = this.openers.get(key) ?? [];
-    this.openers.delete(key);
-    return openers;
-  }
-
   /** The machine has stopped: events that never reached it are handed back as well. */
   private finish(cause: HeadraceError | undefined): void {
     const error = cause ?? new UnavailableError("STOPPING", "Cannot send as the producer was closed");
     this.stoppedBy = error;
     this.shell.cancelTimers();
     this.settlements.unsent(this.buffer.abandon(error), error);
-    for (const openers of this.openers.values()) for (const opener of openers) opener.reject(error);
-    this.openers.clear();
+    this.openers.rejectAll(error);
     this.afterSettling();
   }
 

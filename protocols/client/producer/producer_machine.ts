@@ -22,10 +22,18 @@
 
 import type { Step } from "../../machine.ts";
 import { partitionName } from "../../position.ts";
-import { type ClientFrame, type NodeFrame, PROTOCOL_MINOR, type WelcomeFrame } from "../../wire/frames.ts";
-import { hear, isGreeted, isSilent, silenceError } from "../link.ts";
+import type { NodeFrame, WelcomeFrame } from "../../wire/frames.ts";
+import {
+  type ClientMachine,
+  errorOf,
+  giveUp,
+  helloOf,
+  takeConnectionError,
+  takeLinkMessage,
+} from "../client_machine.ts";
+import { isSilent, silenceError } from "../link.ts";
 import { connectHome, HOME, linkNamed, noteOwners, noteWelcome } from "../links.ts";
-import { lossOfHome, noteLoss, tellState } from "../tell_state.ts";
+import { tellState } from "../tell_state.ts";
 import { pump, serveStarved, takeAck } from "./producer_appends.ts";
 import {
   chainOf,
@@ -38,7 +46,7 @@ import {
   takeOpened,
 } from "./producer_chain.ts";
 import type { ProducerBatch, ProducerEffect, ProducerMessage } from "./producer_messages.ts";
-import { stepStopped, stop, takeChainError, takeConnectionError } from "./producer_refusals.ts";
+import { isFence, stepStopped, stop, takeChainError } from "./producer_refusals.ts";
 import type { ProducerLink, ProducerState } from "./producer_state.ts";
 import { numberBatch, queued } from "./queued_batch.ts";
 
@@ -64,68 +72,28 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
       linkNamed(state.links, link)?.credit.correct(key, frame, wireBytes, estimatedBytes);
       break;
     }
-    case "timer":
-      takeTimer(state, message.timer, effects);
-      break;
     case "stop":
       stop(state, undefined, effects);
       break;
-    case "connected":
-    case "disconnected":
-    case "frame":
-      takeLinkMessage(state, message, nowMs, effects);
-      break;
+    default:
+      takeLinkMessage(MACHINE, state, message, nowMs, effects);
   }
   tellState(state.links, effects);
   return [state, effects];
 };
 
-function takeLinkMessage(
-  state: ProducerState,
-  message: Extract<ProducerMessage, { type: "connected" | "disconnected" | "frame" }>,
-  nowMs: number,
-  effects: ProducerEffect[],
-): void {
-  const link = linkNamed(state.links, message.link);
-  if (link === undefined) return;
-  switch (message.type) {
-    case "connected":
-      if (link.name === HOME) state.links.unopened = 0;
-      if (isGreeted(link, effects)) effects.push({ type: "send", link: link.name, frame: helloOf(state) });
-      break;
-    case "disconnected":
-      takeDisconnected(state, link, message.error, effects);
-      break;
-    case "frame":
-      hear(link);
-      takeFrame(state, link, message.frame, nowMs, effects);
-      break;
-  }
-}
-
-function takeDisconnected(
-  state: ProducerState,
-  link: ProducerLink,
-  error: Error | undefined,
-  effects: ProducerEffect[],
-): void {
-  const refusal = link.name === HOME ? lossOfHome(state.links, error) : undefined;
-  if (refusal === undefined) loseLink(state, link, 0, effects);
-  else stop(state, refusal, effects);
-}
-
-function helloOf(state: ProducerState): Extract<ClientFrame, { type: "hello" }> {
-  return {
-    type: "hello",
-    client: state.client,
-    minor: PROTOCOL_MINOR,
-    ...(state.links.isStaying ? { forward: true } : {}),
-    producerId: state.producerId,
-    instance: state.instance,
-    ...(state.token === undefined ? {} : { token: state.token }),
-    ...(state.producerEpoch === undefined ? {} : { producerEpoch: state.producerEpoch }),
-  };
-}
+const MACHINE: ClientMachine<ProducerState, ProducerLink, ProducerEffect[]> = {
+  greet(state, { name }, effects) {
+    const { producerId, instance, producerEpoch } = state;
+    const epoch = producerEpoch === undefined ? {} : { producerEpoch };
+    effects.push({ type: "send", link: name, frame: { ...helloOf(state), producerId, instance, ...epoch } });
+  },
+  takeFrame,
+  breakSilence,
+  endWait: (state, name, effects) => endWait(state, state.chains.get(name), effects),
+  lose: loseLink,
+  stop,
+};
 
 function enqueue(state: ProducerState, batch: ProducerBatch, nowMs: number, effects: ProducerEffect[]): void {
   const chain = chainOf(state, batch.stream, batch.partition, effects);
@@ -136,36 +104,26 @@ function enqueue(state: ProducerState, batch: ProducerBatch, nowMs: number, effe
   else pump(state, chain, nowMs, effects);
 }
 
-function takeTimer(state: ProducerState, timer: string, effects: ProducerEffect[]): void {
-  const [kind = ""] = timer.split(" ", 1);
-  const name = timer.slice(kind.length + 1);
-  if (kind === "reconnect") connectHome(state.links, effects);
-  else if (kind === "silence") breakSilence(state, linkNamed(state.links, name), effects);
-  else endWait(state, state.chains.get(name), effects);
-}
-
 /** P8. A browser cannot ping, so the machine counts looks without a frame. */
-function breakSilence(state: ProducerState, link: ProducerLink | undefined, effects: ProducerEffect[]): void {
-  if (link === undefined) return;
+function breakSilence(state: ProducerState, link: ProducerLink, effects: ProducerEffect[]): void {
   const isOpening = () =>
     [...state.chains.values()].some((chain) => chain.link === link.name && chain.phase === "opening");
-  if (!isSilent(link, link.credit.isOwed || isOpening(), effects)) return;
-  effects.push({ type: "disconnect", link: link.name });
-  if (link.name === HOME) noteLoss(state.links, silenceError(link));
-  loseLink(state, link, 0, effects);
+  if (isSilent(link, link.credit.isOwed || isOpening(), effects))
+    giveUp(MACHINE, state, link, silenceError(link), 0, effects);
 }
 
 function takeFrame(
   state: ProducerState,
   link: ProducerLink,
-  frame: NodeFrame,
+  { frame }: Extract<ProducerMessage, { type: "frame" }>,
   nowMs: number,
   effects: ProducerEffect[],
 ): void {
   if (frame.type === "welcome") takeWelcome(state, link, frame, effects);
-  else if (frame.type === "error" && (frame.stream === undefined || frame.partition === undefined))
-    takeConnectionError(state, link, frame, effects);
-  else if (link.phase === "online") {
+  else if (frame.type === "error" && (frame.stream === undefined || frame.partition === undefined)) {
+    if (isFence(frame)) stop(state, errorOf(frame), effects);
+    else takeConnectionError(MACHINE, state, link, frame, effects);
+  } else if (link.phase === "online") {
     takeAnswer(state, link, frame, nowMs, effects);
     serveStarved(state, link, nowMs, effects);
   }

@@ -1,15 +1,14 @@
 /** The messages and the effects of the producer's machine. */
 import type { HeadraceError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
+import type { PartitionPlace } from "../../position.ts";
 import type { Sequence, Sequences } from "../../sequence.ts";
 import type { AppendFrame, ClientFrame, StreamDescription, WireLimits, WireVerdict } from "../../wire/frames.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
 
-export interface ProducerBatch {
+export interface ProducerBatch extends PartitionPlace {
   /** The shell's number of this batch. */
   readonly id: number;
-  readonly stream: string;
-  readonly partition: number;
   readonly events: Uint8Array;
   readonly count: number;
   /** Absent for a plain producer, whose machine counts on from the last stored sequence. */
@@ -24,7 +23,7 @@ export type ProducerMessage =
   | { readonly type: "start" }
   | { readonly type: "batch"; readonly batch: ProducerBatch }
   /** Opens a chain, whether or not it has a batch to send. */
-  | { readonly type: "open"; readonly stream: string; readonly partition: number }
+  | (PartitionPlace & { readonly type: "open" })
   /** An append took `wireBytes` on the wire, where `estimatedBytes` of credit were set aside. */
   | {
       readonly type: "sent";
@@ -51,26 +50,17 @@ export type ProducerEffect =
       readonly streams: Readonly<Record<string, StreamDescription>>;
       readonly limits: WireLimits;
     }
-  | {
+  | (PartitionPlace & {
       readonly type: "opened";
-      readonly stream: string;
-      readonly partition: number;
       readonly lastSequence: Sequence | undefined;
       readonly position: Event | undefined;
-    }
-  | {
-      readonly type: "open_refused";
-      readonly stream: string;
-      readonly partition: number;
-      readonly error: HeadraceError;
-    }
-  | {
+    })
+  | (PartitionPlace & { readonly type: "open_refused"; readonly error: HeadraceError })
+  | (PartitionPlace & {
       readonly type: "acked";
-      readonly stream: string;
-      readonly partition: number;
       readonly batches: readonly SettledBatch[];
       readonly verdicts: readonly WireVerdict[];
-    }
+    })
   /**
    * The node will never take this batch, or what follows the first events of it: those are stored, but for the
    * verdicts.
@@ -83,19 +73,8 @@ export type ProducerEffect =
       readonly verdicts: readonly WireVerdict[];
     }
   | { readonly type: "in_doubt"; readonly batches: readonly SettledBatch[]; readonly error: HeadraceError }
-  | {
-      readonly type: "lost";
-      readonly stream: string;
-      readonly partition: number;
-      readonly from: Sequence | undefined;
-      readonly to: Sequence;
-    }
-  | {
-      readonly type: "moved";
-      readonly stream: string;
-      readonly partition: number;
-      readonly address: string | undefined;
-    }
+  | (PartitionPlace & { readonly type: "lost"; readonly from: Sequence | undefined; readonly to: Sequence })
+  | (PartitionPlace & { readonly type: "moved"; readonly address: string | undefined })
   /** The machine has ended and sends nothing more. */
   | { readonly type: "stopped"; readonly error: HeadraceError | undefined };
 

@@ -1,22 +1,12 @@
 /** The options of a producer, and the outcomes that it tells an application. */
-import type { Clock } from "../../clock.ts";
-import type { Connect } from "../../connection.ts";
 import type { HeadraceError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
 import type { Sequence } from "../../sequence.ts";
 import type { EventInput } from "../../values/unreadable.ts";
-import type { ConnectionState } from "../connection_state.ts";
+import type { ClientOptions } from "../client_options.ts";
 
 /** The options of a {@linkcode Producer}. */
-export interface ProducerOptions {
-  /** Opens connections, for example {@linkcode connectWebSocket}. */
-  readonly connect: Connect;
-  /** Addresses of nodes, tried in turn; one at least. The producer also connects to the owners that a node names. */
-  readonly addresses: readonly string[];
-  /**
-   * True to connect to `addresses` alone, for example behind a load balancer: a node passes events on to the owners.
-   */
-  readonly forward?: boolean;
+export interface ProducerOptions extends ClientOptions {
   /** Name of this producer, the same for all its lives: 1 to 256 characters. */
   readonly producerId: string;
   /**
@@ -26,10 +16,6 @@ export interface ProducerOptions {
   readonly instance?: string;
   /** The last {@linkcode Producer.producerEpoch} of this instance, from 0. */
   readonly producerEpoch?: number;
-  /** The token that a node with authentication asks for: at most 16,384 characters. */
-  readonly token?: string;
-  /** Name of the program, for the node's logs: at most 256 characters. Default: `headrace-js`. */
-  readonly client?: string;
   /** Stream of the events for which `send` names none. */
   readonly stream?: string;
   /** Version of the stream's schema that the events follow. Default: the newest. */
@@ -50,8 +36,6 @@ export interface ProducerOptions {
   readonly bufferEventsMax?: number;
   /** About the most bytes of events without an ack: beyond them `send` waits. From 1; default: 67,108,864. */
   readonly bufferBytesMax?: number;
-  /** Time and randomness. Default: {@linkcode SYSTEM_CLOCK}. */
-  readonly clock?: Clock;
   /**
    * Called for each event that the node set aside as a dead letter, or that cannot be sent at all. Without this
    * callback, `flush` and `sendAll` reject where such an event was sent by `send`.
@@ -73,8 +57,6 @@ export interface ProducerOptions {
     readonly from: Sequence | undefined;
     readonly to: Sequence;
   }) => void;
-  /** Called once for each change of the connection's state. */
-  readonly onState?: (state: ConnectionState) => void;
   /**
    * Called at each welcome of a node. An application that stores its unacknowledged events stores both values too (E1).
    */

@@ -1,20 +1,13 @@
 /** The producer machine's refusals and its end: batches that a node refuses, and a producer that stops (P2, P6). */
 
-import {
-  errorFromCode,
-  FencedError,
-  type HeadraceError,
-  InvariantError,
-  RejectedError,
-  UnavailableError,
-} from "../../errors.ts";
+import { FencedError, type HeadraceError, InvariantError, RejectedError, UnavailableError } from "../../errors.ts";
 import { compareSequences, lastSequence, sequenceCount } from "../../sequence.ts";
 import type { ErrorFrame } from "../../wire/frames.ts";
-import { allLinks, HOME, refusalForGood } from "../links.ts";
-import { noteLoss } from "../tell_state.ts";
-import { loseLink, reopen, retryLater } from "./producer_chain.ts";
+import { errorOf } from "../client_machine.ts";
+import { allLinks } from "../links.ts";
+import { reopen, retryLater } from "./producer_chain.ts";
 import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
-import type { Chain, ProducerLink, ProducerState } from "./producer_state.ts";
+import type { Chain, ProducerState } from "./producer_state.ts";
 import { type QueuedBatch, settled, settledOf } from "./queued_batch.ts";
 
 /** P6. Batches that arrive late are handed back at once. */
@@ -25,29 +18,10 @@ export function stepStopped(message: ProducerMessage): ProducerEffect[] {
   return [{ type: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
 }
 
-/** Takes an error that concerns the connection, not one partition. */
-export function takeConnectionError(
-  state: ProducerState,
-  link: ProducerLink,
-  frame: ErrorFrame,
-  effects: ProducerEffect[],
-): void {
-  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
-  const isFinal =
-    link.name === HOME ? refusalForGood(state.links, error) !== undefined : error instanceof RejectedError;
-  if (isFence(frame) || isFinal) {
-    stop(state, error, effects);
-    return;
-  }
-  if (link.name === HOME) noteLoss(state.links, error);
-  effects.push({ type: "disconnect", link: link.name });
-  loseLink(state, link, frame.retryAfterMs ?? 0, effects);
-}
-
-const isFence = ({ code }: ErrorFrame): boolean => code === "PRODUCER_FENCED" || code === "STALE_PRODUCER_EPOCH";
+export const isFence = ({ code }: ErrorFrame): boolean => code === "PRODUCER_FENCED" || code === "STALE_PRODUCER_EPOCH";
 
 export function takeChainError(state: ProducerState, frame: ErrorFrame, chain: Chain, effects: ProducerEffect[]): void {
-  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+  const error = errorOf(frame);
   if (isFence(frame)) stop(state, error, effects);
   else if (error instanceof RejectedError || error instanceof InvariantError) refuse(state, chain, error, effects);
   else if (frame.code === "UNKNOWN_PRODUCER" || frame.code === "SEQUENCE_GAP") reopen(state, chain, effects);

@@ -67,17 +67,13 @@ export interface ProducerState {
   readonly chains: Map<string, Chain>;
 }
 
-export interface ProducerIdentity {
-  readonly client: string;
-  readonly producerId: string;
-  readonly instance: string;
+type ProducerIdentity = Pick<ProducerState, "client" | "producerId" | "instance" | "dedupeWindowMs"> & {
   readonly addresses: readonly string[];
   readonly token?: string | undefined;
   readonly producerEpoch?: number | undefined;
-  readonly dedupeWindowMs: number;
   readonly ownersMax?: number;
   readonly forward?: boolean | undefined;
-}
+};
 
 /** A link with nothing sent on it yet. The default time of silence is for a client that knows another node. */
 export const createProducerLink = (name: string, silenceMs: number = SILENCE_ELSEWHERE_MS): ProducerLink => ({
@@ -88,21 +84,10 @@ export const createProducerLink = (name: string, silenceMs: number = SILENCE_ELS
 });
 
 export function createProducer(identity: ProducerIdentity): ProducerState {
-  const { client, producerId, instance, token, producerEpoch, dedupeWindowMs, addresses, ownersMax, forward } =
-    identity;
+  const { addresses, ownersMax, forward, token, producerEpoch, ...about } = identity;
   const home = createProducerLink(HOME, addresses.length > 1 ? SILENCE_ELSEWHERE_MS : SILENCE_MS);
   const links = createLinks(home, addresses, { ownersMax, isStaying: forward });
-  return {
-    isStopped: false,
-    client,
-    producerId,
-    instance,
-    token,
-    producerEpoch,
-    dedupeWindowMs,
-    links,
-    chains: new Map(),
-  };
+  return { isStopped: false, ...about, token, producerEpoch, links, chains: new Map() };
 }
 
 export const createChain = (stream: string, partition: number): Chain => ({

@@ -4,6 +4,7 @@ import { constants } from "node:fs";
 import { access, readFile, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type DriverName, loadDriver } from "../../../deps.ts";
+import { reasonOf } from "../../../protocols/errors.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
 import { readEnvironment } from "../../../supervisors/configuration/environment.ts";
 import { sizeText } from "../output.ts";
@@ -75,7 +76,7 @@ async function checkDataFolder(configuration: Configuration): Promise<readonly C
   try {
     await access(existing, constants.W_OK);
   } catch (error) {
-    const detail = `${folder} cannot be written: ${(error as Error).message}`;
+    const detail = `${folder} cannot be written: ${reasonOf(error)}`;
     return [{ name, verdict: "fail", detail, advice: "change its owner, or choose another with node.data or --data" }];
   }
   const { bavail, bsize } = await statfs(existing);

@@ -4,9 +4,6 @@
  * until a person starts it again.
  */
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { ConfigurationError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import { effectiveConfiguration } from "../effective_configuration.ts";
 import { remark } from "../output.ts";
@@ -19,18 +16,14 @@ import {
   removeState,
   writeState,
 } from "./local_cluster_state.ts";
+import { addressOnceUp, STOP_NODE_WITHIN_MS, startNodeProcess } from "./local_node.ts";
 import { freePort, requireFreePorts } from "./local_ports.ts";
-import { type LocalProcess, startProcess } from "./local_process.ts";
+import type { LocalProcess } from "./local_process.ts";
 import { flushOf, type LocalRedis, requireRedisServer, startLocalRedis } from "./local_redis.ts";
 
 export type { LocalNode } from "./local_cluster_state.ts";
 
-/** Time for a node to end, in ms. It drains for at most 9 s. */
-const STOP_NODE_WITHIN_MS = 15_000;
 const STOP_REDIS_WITHIN_MS = 30_000;
-const UP_WITHIN_MS = 60_000;
-/** The arguments that npm start gives. */
-const NODE_ARGUMENTS = ["--max-semi-space-size=64"];
 
 export interface LocalClusterOptions {
   /** The folder of Redis' files, the nodes' data and logs, and the state file. */
@@ -222,51 +215,19 @@ class Cluster implements LocalCluster {
 
   async #start(node: Managed): Promise<void> {
     const { folder, configFile } = this.#options;
+    const { name } = node;
     if (node.port === 0) node.port = await freePort(this.#host);
-    else await requireFreePorts(this.#host, [{ what: node.name, port: node.port }]);
-    const entry = fileURLToPath(
-      new URL(`../../headrace${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
-    );
-    const started = await startProcess({
-      program: process.execPath,
-      args: [
-        ...process.execArgv,
-        ...NODE_ARGUMENTS,
-        ...[entry, "up", "--json", "--until-input-ends"],
-        ...["--config", configFile, "--cluster", this.#redis.url, "--name", node.name],
-        // One folder for all nodes, as the next owner of a partition must find the files of its sinks.
-        ...["--port", String(node.port), "--data", join(folder, "data")],
-      ],
-      logFile: join(folder, `${node.name}.log`),
-      hasInput: true,
-    });
+    else await requireFreePorts(this.#host, [{ what: name, port: node.port }]);
+    const started = await startNodeProcess({ name, port: node.port, folder, configFile, redisUrl: this.#redis.url });
     node.process = started;
     void started.ended.then(() => {
       node.state = "gone";
       this.#changed();
     });
     this.#changed();
-    const waiting = new AbortController();
-    const announced = await Promise.race([
-      started.firstJson,
-      started.ended.then(() => undefined),
-      delay(UP_WITHIN_MS, undefined, { signal: waiting.signal }).catch(() => undefined),
-    ]);
-    waiting.abort();
-    if (announced === undefined) throw await this.#failedToStart(node.name, started);
-    node.address = (announced as { readonly address: string }).address;
+    node.address = await addressOnceUp(name, started);
     node.state = "up";
     this.#changed();
-  }
-
-  async #failedToStart(name: string, started: LocalProcess): Promise<Error> {
-    const { ending } = started;
-    await started.stop(STOP_NODE_WITHIN_MS);
-    const how = ending === undefined ? `it was not within ${UP_WITHIN_MS} ms` : `it ended with ${ending}`;
-    const message = `Cannot start ${name} as it must come up: ${how}\n${await started.tail()}`;
-    return ending === "exit code 78"
-      ? new ConfigurationError("INVALID_CONFIGURATION", message)
-      : new UnavailableError("NOT_READY", message);
   }
 
   async #stopAll(): Promise<readonly string[]> {

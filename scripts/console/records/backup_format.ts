@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { reasonOf } from "../../../protocols/errors.ts";
 import { DataError, fileError } from "../exit_codes.ts";
 import { openInside, pathInside } from "../foreign_path.ts";
 
@@ -69,7 +70,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   try {
     manifest = JSON.parse(text);
   } catch (error) {
-    throw new DataError(`Cannot restore from ${folder} as its manifest must be JSON: ${(error as Error).message}`);
+    throw new DataError(`Cannot restore from ${folder} as its manifest must be JSON: ${reasonOf(error)}`);
   }
   const { formatVersion } = (manifest ?? {}) as Partial<Manifest>;
   if (formatVersion !== FORMAT_VERSION) {

@@ -3,7 +3,7 @@ import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
 import { type MachineContext, machineActor } from "../../../actors/kernel/machine_actor.ts";
 import { asHeadraceError, FencedError, type HeadraceError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import type { ClusterTimes, Leader, PartitionName, ToMember } from "../cluster.ts";
+import type { ClusterTimes, ToMember } from "../cluster.ts";
 import type { LeaseStore } from "../leases/lease_store.ts";
 import { SteadyClock } from "../steady_clock.ts";
 import { stepCoordinator } from "./coordinator_machine.ts";
@@ -18,11 +18,7 @@ import {
 /** Between two attempts of a call that the store did not answer. */
 const STORE_RETRY_MS = 200;
 
-export interface CoordinatorOptions {
-  readonly leader: Leader;
-  readonly times: ClusterTimes;
-  readonly partitions: readonly PartitionName[];
-  readonly links: Election["links"];
+export interface CoordinatorOptions extends Pick<Election, "leader" | "times" | "partitions" | "links"> {
   readonly store: LeaseStore;
   tell(node: NodeId, message: ToMember): void;
   onSteppedDown(because: "superseded" | "cut_off", reason: string): void;

@@ -1,7 +1,7 @@
 /** The coordinator machine's members: which lives are present, and which are dead (E20, E21). */
 import type { LinkEvent } from "../../../actors/transport/transport.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import { isSameLife, type Life, type Member, nameOfLife, type Trigger } from "../cluster.ts";
+import { isSameLife, lifeOf, type Member, nameOfLife, type Trigger } from "../cluster.ts";
 import type { StoreView } from "../leases/lease_store.ts";
 import {
   COORDINATOR_LIMITS,
@@ -27,7 +27,7 @@ export function takeView(state: CoordinatorState, view: StoreView, nowMs: number
     registered.add(member.node);
     if ((state.dead.get(member.node) ?? 0) >= member.incarnation) {
       // The view is older than the death, or the store lost the death with its tail: declaring it again mends the second.
-      effects.push({ type: "declare_dead", life: { node: member.node, incarnation: member.incarnation } });
+      effects.push({ type: "declare_dead", life: lifeOf(member) });
       continue;
     }
     effects.push(...takeMember(state, member, nowMs));
@@ -70,7 +70,7 @@ export function buryUnregistered(state: CoordinatorState, nowMs: number): readon
   for (const known of [...state.members.values()]) {
     if (!known.isUnregistered || known.link === "up" || isSameLife(known.member, state.leader)) continue;
     // Without this a member that lives would renew a registration that this term ignores.
-    effects.push({ type: "declare_dead", life: lifeOf(known) });
+    effects.push({ type: "declare_dead", life: lifeOf(known.member) });
     effects.push(...end(state, known, { kind: "expired", node: known.member.node }, nowMs));
   }
   return effects;
@@ -123,7 +123,7 @@ function lose(
     return stepDown(state, "cut_off", `${lost} of ${peers} nodes were lost at once: this node may be cut off itself`);
   }
   return [
-    { type: "declare_dead", life: lifeOf(known) },
+    { type: "declare_dead", life: lifeOf(known.member) },
     { type: "note", level: "warn", text: `${nameOfLife(known.member)} is ${kind}` },
     ...end(state, known, { kind, node }, nowMs),
   ];
@@ -136,7 +136,7 @@ function end(
   because: Trigger,
   nowMs: number,
 ): readonly CoordinatorEffect[] {
-  const life = lifeOf(known);
+  const life = lifeOf(known.member);
   state.members.delete(life.node);
   state.dead.set(life.node, life.incarnation);
   state.membersChanged = true;
@@ -149,8 +149,6 @@ function end(
   trigger(state, because, nowMs);
   return [];
 }
-
-const lifeOf = ({ member: { node, incarnation } }: KnownMember): Life => ({ node, incarnation });
 
 /** Notes a change that may need another assignment, and when to decide. */
 export function trigger(state: CoordinatorState, what: Trigger, nowMs: number): void {

@@ -204,15 +204,19 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
     membersChanged: true,
   };
   for (const member of view.members) state.members.set(member.node, knownMember(state, member, nowMs));
-  for (const [partition, entry] of table.entries) {
-    if (entry.next === undefined || entry.holder === undefined) continue;
-    if (!isAlive(state, entry.holder)) state.granting.set(partition, "released");
-    else {
-      const deadlineMs = nowMs + times.handOverWithinMs;
-      state.moves.set(partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
-    }
-  }
+  for (const entry of table.entries.values()) beginMove(state, entry, nowMs);
   return state;
+}
+
+/** Begins the move of an entry that has one. False if the partition stays. */
+export function beginMove(state: CoordinatorState, { partition, holder, next }: TableEntry, nowMs: number): boolean {
+  if (next === undefined || holder === undefined) return false;
+  if (!isAlive(state, holder)) state.granting.set(partition, "released");
+  else if (!state.granting.has(partition)) {
+    const deadlineMs = nowMs + state.times.handOverWithinMs;
+    state.moves.set(partition, { from: holder, to: next, deadlineMs, saidAtMs: nowMs });
+  } // else the holder released it during the write
+  return true;
 }
 
 export const knownMember = (state: CoordinatorState, member: Member, nowMs: number): KnownMember => ({

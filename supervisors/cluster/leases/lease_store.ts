@@ -1,7 +1,7 @@
 /**
  * Holds a cluster's truth about itself: the registered lives, the coordinator's lease and the assignment table, all in one
- * atomic domain (one hash tag in Redis, E20). `memory_lease_store` and `redis_lease_store` keep this contract, and the
- * suite in test/conformance/leases/ holds both to it.
+ * atomic domain (one hash tag in Redis, E20). `redis_lease_store` keeps this contract. The suite in test/conformance/leases/ holds
+ * it to the contract, and the store in memory that tests and the simulator use.
  *
  *   S1. The store makes incarnations and leader epochs, each `max(stored + 1, the store's clock in ms)`. So none is made
  *       twice, even by a store that lost its tail (E7).
@@ -12,7 +12,16 @@
  *   S5. A call that rejects with anything but `FencedError` has an unknown outcome: the writer reads the table again.
  */
 import type { NodeId } from "../../../protocols/position.ts";
-import type { AssignmentTable, Decision, Leader, Life, Member, MemberProfile, TableEntry } from "../cluster.ts";
+import type {
+  AssignmentTable,
+  ClusterTimes,
+  Decision,
+  Leader,
+  Life,
+  Member,
+  MemberProfile,
+  TableEntry,
+} from "../cluster.ts";
 
 export interface Joined extends Life {
   /** Ms of probation, if the node was declared dead before (E20); else 0. */
@@ -33,12 +42,7 @@ export type ElectionOutcome =
   | { readonly kind: "elected"; readonly leaderEpoch: number }
   | { readonly kind: "held"; readonly leader: Leader; readonly leaseExpiresInMs: number };
 
-/** The part of `ClusterTimes` that probation follows from. */
-export interface Probation {
-  readonly probationFirstMs: number;
-  readonly probationMaxMs: number;
-  readonly deathsForgottenMs: number;
-}
+export type Probation = Pick<ClusterTimes, "probationFirstMs" | "probationMaxMs" | "deathsForgottenMs">;
 
 /** All methods reject with `UnavailableError` while the store is away. */
 export interface LeaseStore {

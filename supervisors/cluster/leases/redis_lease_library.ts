@@ -1,6 +1,6 @@
 /**
- * The Redis Function library of a cluster's leases, as text. It has the behaviour of memory_lease_store.ts: each method of the
- * contract is one atomic call. The library's name holds a version, so that nodes of two releases can share a store during
+ * The Redis Function library of a cluster's leases, as text. Each method of the contract (lease_store.ts) is one atomic
+ * call. The library's name holds a version, so that nodes of two releases can share a store during
  * an upgrade.
  *
  *   R1. A function checks everything before its first write, so that a refused call changes nothing (S2, S4).

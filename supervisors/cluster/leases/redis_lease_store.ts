@@ -1,7 +1,7 @@
 /**
  * The lease store in Redis, all of it in one slot. Every method is one atomic call (redis_lease_library.ts), except that a table
- * is read in pages of one version. Translates between the contract and Redis. Leaves judgement to the functions, and
- * connections, deadlines and a store that lost its id (E22) to the log's connection to Redis.
+ * is read in pages of one version. Translates between the contract and Redis, by redis_lease_forms.ts. Leaves judgement to the
+ * functions, and connections, deadlines and a store that lost its id (E22) to the log's connection to Redis.
  *
  * A restart or failover of Redis shows in `state` and `identity`, and fences nothing: leader epochs do (S1, S2). A lost tail
  * shows at the next call. Its incarnations and terms are not made again, as the clock is above them, unless the clock
@@ -22,20 +22,10 @@ import type {
   RedisLibrary,
   RedisReply,
 } from "../../../actors/log/redis/redis_connection.ts";
-import { fieldsOf } from "../../../actors/log/redis/redis_replies.ts";
-import { Packr } from "../../../deps.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import type {
-  AssignmentTable,
-  Decision,
-  Leader,
-  Life,
-  Member,
-  MemberProfile,
-  PartitionName,
-  TableEntry,
-} from "../cluster.ts";
+import type { AssignmentTable, Decision, Life, MemberProfile, PartitionName, TableEntry } from "../cluster.ts";
 import type { ElectionOutcome, Joined, LeaseStore, Probation, StoreView } from "./lease_store.ts";
+import { encodeEntry, entriesOf, leaderOf, viewOf } from "./redis_lease_forms.ts";
 import { LEASE_KEYS, redisLeaseLibrary } from "./redis_lease_library.ts";
 import { otherVersion, staleTerm } from "./stale_leader.ts";
 
@@ -49,9 +39,6 @@ const WHOLE_TABLE = 1_000_000_000;
 /** After this many reads that a write interrupted, the table is read as one page. */
 const PAGED_READS_MAX = 4;
 
-/** `callTimeoutMs` is 1,500 by default. */
-export type RedisLeaseStoreOptions = RedisConnectionOptions;
-
 export interface RedisLeaseStore extends LeaseStore {
   /** The identity of the Redis process and its replication, as last seen: another value means a restart or a failover. */
   readonly identity: string;
@@ -60,11 +47,11 @@ export interface RedisLeaseStore extends LeaseStore {
 }
 
 /**
- * Rejects with `ConfigurationError` if Redis is too old, may evict keys, or holds a newer format, and with `UnavailableError` if
+ * `callTimeoutMs` is 1,500 by default. Rejects with `ConfigurationError` if Redis is too old, may evict keys, or holds a newer format, and with `UnavailableError` if
  * it is away.
  */
 export async function connectRedisLeaseStore(
-  options: RedisLeaseStoreOptions,
+  options: RedisConnectionOptions,
   library: RedisLibrary = redisLeaseLibrary(),
 ): Promise<RedisLeaseStore> {
   const redis = await connectRedis({ callTimeoutMs: CALL_TIMEOUT_MS, ...options }, library);
@@ -225,79 +212,3 @@ class FunctionsLeaseStore implements RedisLeaseStore {
 const termOf = (text: string | undefined): number => (text === "none" ? 0 : Number(text));
 
 const textOf = (decision: Decision | undefined): string => (decision === undefined ? "" : JSON.stringify(decision));
-
-/** `<incarnation> <node>`, as `holder` is stored. */
-function leaderOf(leaderEpoch: string | undefined, holder = ""): Leader {
-  const space = holder.indexOf(" ");
-  const node = holder.slice(space + 1) as NodeId;
-  return { node, incarnation: Number(holder.slice(0, space)), leaderEpoch: Number(leaderEpoch) };
-}
-
-/** The function's reply: ok, time, [leader epoch, holder, until, version], lives, deaths, profiles. */
-function viewOf(reply: readonly RedisReply[]): StoreView {
-  const nowMs = Number(reply[1]);
-  const [leaderEpoch, holder, until, version] = (reply[2] as (Buffer | null)[]).map((text) => text?.toString());
-  const [lives, deaths, profiles] = reply.slice(3) as Buffer[][];
-  const profileOf = new Map(fieldsOf(profiles ?? []));
-  const deathsOf = new Map(fieldsOf(deaths ?? []));
-  const members: Member[] = [];
-  for (const [node, life] of fieldsOf(lives ?? [])) {
-    if (node === "") continue;
-    const [incarnation = 0, expiresAtMs = 0, draining] = numbersOf(life);
-    const [, probationUntilMs = 0] = numbersOf(deathsOf.get(node));
-    members.push({
-      node: node as NodeId,
-      incarnation,
-      profile: JSON.parse(String(profileOf.get(node))) as MemberProfile,
-      expiresInMs: expiresAtMs - nowMs,
-      probationMs: Math.max(0, probationUntilMs - nowMs),
-      isDraining: draining === 1,
-    });
-  }
-  members.sort((left, right) => (left.node < right.node ? -1 : 1));
-  const tableVersion = Number(version ?? 0);
-  if (holder === undefined) return { members, leader: undefined, leaseExpiresInMs: undefined, tableVersion };
-  return { members, leader: leaderOf(leaderEpoch, holder), leaseExpiresInMs: Number(until) - nowMs, tableVersion };
-}
-
-const numbersOf = (text: Buffer | undefined): readonly number[] =>
-  text === undefined ? [] : String(text).split(" ").map(Number);
-
-// An entry, without its name: holder, grant and next as pairs or null, then decision and reason.
-type Pair = readonly [NodeId, number];
-type StoredEntry = readonly [Pair | null, readonly [number, number] | null, Pair | null, number, string];
-
-const packr = new Packr({ useRecords: false });
-
-const pairOf = (life: Life | undefined): Pair | null => (life === undefined ? null : [life.node, life.incarnation]);
-const lifeOf = (pair: Pair | null): Life | undefined =>
-  pair === null ? undefined : { node: pair[0], incarnation: pair[1] };
-
-function encodeEntry({ holder, grant, next, decision, reason }: TableEntry): Buffer {
-  const stored: StoredEntry = [
-    pairOf(holder),
-    grant === undefined ? null : [grant.leaderEpoch, grant.tableVersion],
-    pairOf(next),
-    decision,
-    reason,
-  ];
-  return packr.pack(stored);
-}
-
-function* entriesOf(fields: readonly Buffer[]): Iterable<[PartitionName, TableEntry]> {
-  for (const [partition, bytes] of fieldsOf(fields)) {
-    if (partition === "") continue;
-    const [holder, grant, next, decision, reason] = packr.unpack(bytes) as StoredEntry;
-    yield [
-      partition,
-      {
-        partition,
-        holder: lifeOf(holder),
-        grant: grant === null ? undefined : { leaderEpoch: grant[0], tableVersion: grant[1] },
-        next: lifeOf(next),
-        decision,
-        reason,
-      },
-    ];
-  }
-}

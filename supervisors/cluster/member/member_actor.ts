@@ -7,7 +7,7 @@ import { type MachineContext, machineActor, type Shell } from "../../../actors/k
 import type { Peers } from "../../../actors/transport/transport.ts";
 import type { Machine } from "../../../protocols/machine.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import type { PlacementOrder } from "../../node/partition_supervisor.ts";
+import type { PartitionOrder } from "../../node/placement.ts";
 import {
   type ClusterTimes,
   COORDINATOR_ACTOR,
@@ -28,12 +28,10 @@ import { createMember, type MemberEffect, type MemberMessage, type MemberState }
 
 /** Places partitions on this node, by name. */
 export interface Placement {
-  order(partition: PartitionName, order: WithoutPartition<PlacementOrder>): void;
+  order(partition: PartitionName, order: PartitionOrder): void;
   /** Directs requests to the partition's owner on another node; undefined if none is known. */
   pointTo(partition: PartitionName, owner: Member | undefined): void;
 }
-
-type WithoutPartition<Order> = Order extends unknown ? Omit<Order, "partition"> : never;
 
 export interface MemberOptions {
   readonly self: Life;

@@ -23,8 +23,7 @@ export function leftAlone(state: MemberState): readonly MemberEffect[] {
 export function leftIfEmpty(state: MemberState): readonly MemberEffect[] {
   if (state.phase !== "leaving" || state.holdings.size > 0) return [];
   state.phase = "over";
-  const leaving = tellLeader(state, ({ leaderEpoch }) => ({ type: "leaving", from: state.self, leaderEpoch }));
-  return [...leaving, { type: "left" }];
+  return [...tellLeader(state, { type: "leaving" }), { type: "left" }];
 }
 
 /** The registry no longer knows this life: drops all partitions (M7). */

@@ -16,7 +16,13 @@ import { compareGrants } from "../cluster.ts";
 import { follow, standNow, steppedDown, stood, takeLink, viewed } from "./member_leader.ts";
 import { end, leave } from "./member_leaving.ts";
 import { letGo, owned, takeOrders, takeTable } from "./member_orders.ts";
-import type { MemberEffect, MemberMessage, MemberResult, MemberState } from "./member_state.ts";
+import {
+  hasLinkToLeader,
+  type MemberEffect,
+  type MemberMessage,
+  type MemberResult,
+  type MemberState,
+} from "./member_state.ts";
 import { greet, takeCommand, tellLeader } from "./member_words.ts";
 
 export function stepMember(state: MemberState, message: MemberMessage, nowMs: number): MemberResult {
@@ -72,12 +78,7 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
       return isMeant ? letGo(state, message.partition) : [];
     }
     case "loads":
-      return tellLeader(state, ({ leaderEpoch }) => ({
-        type: "loads",
-        from: state.self,
-        leaderEpoch,
-        loads: message.loads,
-      }));
+      return tellLeader(state, { type: "loads", loads: message.loads });
     case "command":
       return takeCommand(state, message.command, nowMs);
     case "leave":
@@ -97,9 +98,3 @@ const lookLater = (state: MemberState): MemberEffect => ({
   delayMs: state.isLeading || !hasLinkToLeader(state) ? state.times.lookEveryMs : state.times.renewEveryMs,
   message: { type: "look_due" },
 });
-
-function hasLinkToLeader({ leader, links, isLeading }: MemberState): boolean {
-  if (leader === undefined) return false;
-  const link = links.get(leader.node);
-  return isLeading || (link?.incarnation === leader.incarnation && link.state === "up");
-}

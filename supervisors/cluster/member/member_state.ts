@@ -132,3 +132,9 @@ export function ofLife({ members }: MemberState, life: Life): Member | undefined
   const member = members.get(life.node);
   return isSameLife(member, life) ? member : undefined;
 }
+
+/** Whether the leader is linked, or is this life: each change of the table then arrives at once. */
+export function hasLinkToLeader({ leader, links, isLeading }: MemberState): boolean {
+  const link = leader === undefined ? undefined : links.get(leader.node);
+  return isLeading || (link?.state === "up" && link.incarnation === leader?.incarnation);
+}

@@ -1,6 +1,6 @@
 /** The messages of a member to its coordinator. */
 import type { Grant } from "../../../actors/log/log.ts";
-import type { ClusterCommand, Leader, PartitionName, ToCoordinator } from "../cluster.ts";
+import type { ClusterCommand, FromMember, PartitionName } from "../cluster.ts";
 import type { Held, MemberEffect, MemberState } from "./member_state.ts";
 
 /** A command is repeated for this long. After that the person must give it again, as later commands may contradict it. */
@@ -8,47 +8,27 @@ const ASKED_FOR_MS = 10_000;
 
 /** The first messages to a coordinator: the report (M2), commands that may not have arrived (M8), and a pending leave. */
 export const greet = (state: MemberState): readonly MemberEffect[] => [
-  report(state),
+  ...tellLeader(state, {
+    type: "report",
+    holdings: [...state.holdings].map(([partition, { phase, grant, epoch }]) => ({ partition, phase, grant, epoch })),
+  }),
   ...[...state.asked.values()].flatMap(({ command }) => askFor(state, command)),
   ...(state.phase === "leaving" ? askToDrain(state) : []),
 ];
 
-const report = (state: MemberState): MemberEffect => ({
-  type: "tell_coordinator",
-  node: (state.leader ?? state.self).node,
-  message: {
-    type: "report",
-    from: state.self,
-    leaderEpoch: state.leader?.leaderEpoch ?? 0,
-    holdings: [...state.holdings].map(([partition, { phase, grant, epoch }]) => ({ partition, phase, grant, epoch })),
-  },
-});
-
-export function tellLeader(state: MemberState, message: (leader: Leader) => ToCoordinator): readonly MemberEffect[] {
-  const { leader } = state;
-  return leader === undefined ? [] : [{ type: "tell_coordinator", node: leader.node, message: message(leader) }];
+/** A member without a leader tells nobody: it reports everything to the next one (M2). */
+export function tellLeader({ leader, self }: MemberState, said: FromMember): readonly MemberEffect[] {
+  if (leader === undefined) return [];
+  const { node, leaderEpoch } = leader;
+  return [{ type: "tell_coordinator", node, message: { ...said, from: self, leaderEpoch } }];
 }
 
-export function released(state: MemberState, partition: PartitionName, grant: Grant): readonly MemberEffect[] {
-  return tellLeader(state, ({ leaderEpoch }) => ({
-    type: "released",
-    from: state.self,
-    leaderEpoch,
-    partition,
-    grant,
-  }));
-}
+export const released = (state: MemberState, partition: PartitionName, grant: Grant): readonly MemberEffect[] =>
+  tellLeader(state, { type: "released", partition, grant });
 
 export function claimed(state: MemberState, partition: PartitionName, { grant, epoch }: Held): readonly MemberEffect[] {
   if (grant === undefined || epoch === undefined) return [];
-  return tellLeader(state, ({ leaderEpoch }) => ({
-    type: "claimed",
-    from: state.self,
-    leaderEpoch,
-    partition,
-    grant,
-    epoch,
-  }));
+  return tellLeader(state, { type: "claimed", partition, grant, epoch });
 }
 
 /** Sends a person's command to the coordinator, and remembers it for the next coordinator (M8). */
@@ -69,4 +49,4 @@ export const askToDrain = (state: MemberState): readonly MemberEffect[] =>
   askFor(state, { kind: "drain", node: state.self.node });
 
 const askFor = (state: MemberState, command: ClusterCommand): readonly MemberEffect[] =>
-  tellLeader(state, ({ leaderEpoch }) => ({ type: "asked", from: state.self, leaderEpoch, command }));
+  tellLeader(state, { type: "asked", command });

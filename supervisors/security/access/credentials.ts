@@ -109,10 +109,7 @@ async function readFixed(
   security: SecurityConfiguration,
   readSecret: ReadSecret,
 ): Promise<FixedToken> {
-  const value = await readSecret({
-    ...(valueFile === undefined ? {} : { file: valueFile }),
-    ...(valueEnv === undefined ? {} : { variable: valueEnv }),
-  });
+  const value = await readSecret({ file: valueFile, variable: valueEnv });
   if (value.length < TOKEN_CHARACTERS_MIN) {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",

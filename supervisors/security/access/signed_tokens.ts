@@ -3,6 +3,7 @@
  * 7517) that is read again as keys change. A set's keys verify public-key signatures alone: a token that names HS256 is
  * refused.
  */
+import { createPublicKey, createSecretKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { JWTPayload, JWTVerifyOptions } from "jose";
 import { isLoopbackHost } from "../../../actors/transport/network_address.ts";
@@ -69,7 +70,10 @@ interface Verifier {
 
 async function verifierOf(jwt: JwtConfiguration, readSecret: ReadSecret): Promise<Verifier> {
   const jose = await loadDriver("jose");
-  const { createPublicKey, createSecretKey } = await import("node:crypto");
+  const verifyBy =
+    (key: KeyObject): Verifier["verify"] =>
+    async (token, options) =>
+      (await jose.jwtVerify(token, key, options)).payload;
   if (jwt.jwksUrl !== undefined) {
     const keys = jose.createRemoteJWKSet(jwksAddress(jwt.jwksUrl), {
       timeoutDuration: JWKS_LIMITS.answerWithinMs,
@@ -88,23 +92,17 @@ async function verifierOf(jwt: JwtConfiguration, readSecret: ReadSecret): Promis
     return { verify, algorithms: PUBLIC_KEY_ALGORITHMS };
   }
   if (jwt.publicKeyFile !== undefined) {
-    const key = publicKey(await readFile(jwt.publicKeyFile, "utf8"), jwt.publicKeyFile, createPublicKey);
-    const verify: Verifier["verify"] = async (token, options) => (await jose.jwtVerify(token, key, options)).payload;
-    return { verify, algorithms: PUBLIC_KEY_ALGORITHMS };
+    const key = publicKey(await readFile(jwt.publicKeyFile, "utf8"), jwt.publicKeyFile);
+    return { verify: verifyBy(key), algorithms: PUBLIC_KEY_ALGORITHMS };
   }
-  const secret = await readSecret({
-    ...(jwt.secretFile === undefined ? {} : { file: jwt.secretFile }),
-    ...(jwt.secretEnv === undefined ? {} : { variable: jwt.secretEnv }),
-  });
+  const secret = await readSecret({ file: jwt.secretFile, variable: jwt.secretEnv });
   if (secret.length < SECRET_CHARACTERS_MIN) {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",
       `Cannot verify tokens as the secret must have at least ${SECRET_CHARACTERS_MIN} characters: current length is ${secret.length}`,
     );
   }
-  const key = createSecretKey(Buffer.from(secret));
-  const verify: Verifier["verify"] = async (token, options) => (await jose.jwtVerify(token, key, options)).payload;
-  return { verify, algorithms: ["HS256"] };
+  return { verify: verifyBy(createSecretKey(Buffer.from(secret))), algorithms: ["HS256"] };
 }
 
 /** Verifies a token that names no key (`kid`) by any key of its kind (RFC 7515, appendix D). */
@@ -130,9 +128,9 @@ export function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
   return Array.isArray(given) ? given.filter((one) => typeof one === "string") : [];
 }
 
-function publicKey<Key>(pem: string, file: string, create: (pem: string) => Key): Key {
+function publicKey(pem: string, file: string): KeyObject {
   try {
-    return create(pem);
+    return createPublicKey(pem);
   } catch (error) {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",

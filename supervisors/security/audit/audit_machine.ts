@@ -21,10 +21,8 @@ export interface AuditEvent {
   readonly outcome: string;
 }
 
-export interface AuditEntry extends Omit<AuditEvent, "address" | "subject"> {
+export interface AuditEntry extends AuditEvent {
   readonly node: string;
-  readonly subject?: string;
-  readonly address?: string;
   /** How often the event happened; above 1 in a sum. */
   readonly count: number;
   readonly firstAtMs: number;
@@ -105,12 +103,4 @@ function shortened({ kind, subject, address, action, outcome }: AuditEvent): Aud
   };
 }
 
-function entryOf(state: AuditState, { event, count, firstAtMs, lastAtMs }: Counted): AuditEntry {
-  const { subject, address, ...rest } = event;
-  return {
-    ...rest,
-    ...(subject === undefined ? {} : { subject }),
-    ...(address === undefined ? {} : { address }),
-    ...{ node: state.node, count, firstAtMs, lastAtMs },
-  };
-}
+const entryOf = ({ node }: AuditState, { event, ...times }: Counted): AuditEntry => ({ ...event, node, ...times });

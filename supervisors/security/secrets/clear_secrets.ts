@@ -1,5 +1,5 @@
 /** Finds secrets in clear text in a configuration, which every reader of the file sees. Pure. */
-import type { LineAt, Problem } from "../../configuration/configuration_problem.ts";
+import { type LineAt, type Problem, problemAt } from "../../configuration/configuration_problem.ts";
 
 type Path = readonly (string | number)[];
 
@@ -17,11 +17,7 @@ export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);
 
 /** @param value the configuration as written, before variables and files were put into its texts */
 export function clearSecrets(value: unknown, lineAt: LineAt): readonly Problem[] {
-  return reasonsIn(value, []).map(([path, reason]) => ({
-    line: lineAt(path),
-    path: `/${path.join("/")}`,
-    reason: `${reason}: ${ADVICE}`,
-  }));
+  return reasonsIn(value, []).map(([path, reason]) => problemAt(lineAt, path, `${reason}: ${ADVICE}`));
 }
 
 function reasonsIn(value: unknown, path: Path): readonly (readonly [Path, string])[] {

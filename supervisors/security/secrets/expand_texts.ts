@@ -6,7 +6,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { LineAt, Problem } from "../../configuration/configuration_problem.ts";
+import { type LineAt, type Problem, problemAt } from "../../configuration/configuration_problem.ts";
 import type { HiddenTexts } from "./hidden_texts.ts";
 
 export interface Expansion {
@@ -121,7 +121,7 @@ class Walk {
   }
 
   #problem(path: Path, reason: string): void {
-    this.problems.push({ line: this.#expansion.lineAt(path), path: `/${path.join("/")}`, reason });
+    this.problems.push(problemAt(this.#expansion.lineAt, path, reason));
   }
 }
 

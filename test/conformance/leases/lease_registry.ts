@@ -1,7 +1,8 @@
 /** The registry and the deaths: see lease_store_suite.ts. */
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
-import { EMPTY_TABLE, isSameLife } from "../../../supervisors/cluster/cluster.ts";
+import { isSameLife } from "../../../supervisors/cluster/cluster.ts";
+import { EMPTY_TABLE } from "../../support/fakes/coordinator_term.ts";
 import { rejection } from "../log/log_suite.ts";
 import {
   CLOCK_START_MS,

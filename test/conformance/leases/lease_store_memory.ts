@@ -1,5 +1,5 @@
 /** The suite's harness for the lease store in memory. */
-import { MemoryLeaseDomain } from "../../../supervisors/cluster/leases/memory_lease_store.ts";
+import { MemoryLeaseDomain } from "../../support/fakes/memory_lease_store.ts";
 import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
 
 export const memoryLeases: LeaseStoreHarness = {

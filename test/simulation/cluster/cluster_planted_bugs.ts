@@ -11,7 +11,7 @@ import type { Member, TableEntry, ToCoordinator } from "../../../supervisors/clu
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
 import type { MemberMessage } from "../../../supervisors/cluster/member/member_state.ts";
-import type { PlacementOrder } from "../../../supervisors/node/partition_supervisor.ts";
+import type { PlacementOrder } from "../../../supervisors/node/placement.ts";
 import { PLANTED_BUGS, replacing } from "../planted_bugs.ts";
 import { type ClusterProcess, startAround, type WrapProcessActor } from "./cluster_process.ts";
 import type { ClusterPlant } from "./cluster_simulation.ts";

@@ -21,7 +21,7 @@ import {
 } from "../../../supervisors/cluster/cluster.ts";
 import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
 import type { MemberMessage } from "../../../supervisors/cluster/member/member_state.ts";
-import type { PlacementEvent, PlacementOrder } from "../../../supervisors/node/partition_supervisor.ts";
+import type { PlacementEvent, PlacementOrder } from "../../../supervisors/node/placement.ts";
 import { type NodeParts, SimulatedNode } from "../parts/simulated_node.ts";
 import { STREAM } from "../parts/simulated_store.ts";
 import type { World } from "../parts/world.ts";

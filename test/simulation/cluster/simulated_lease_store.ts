@@ -1,5 +1,5 @@
 /**
- * The lease store of a simulated cluster: one domain of the product's store in memory. It shares the fate of the log, as both lie
+ * The lease store of a simulated cluster: one domain of the store in memory. It shares the fate of the log, as both lie
  * in one Redis: away, restarted, and losing its tail together with the log. Calls of nodes take time, fail before or after
  * their effect, or crash the node. Every election, write and claim is checked.
  */
@@ -14,7 +14,7 @@ import {
   type TableEntry,
 } from "../../../supervisors/cluster/cluster.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
-import { type LeaseSnapshot, MemoryLeaseDomain } from "../../../supervisors/cluster/leases/memory_lease_store.ts";
+import { type LeaseSnapshot, MemoryLeaseDomain } from "../../support/fakes/memory_lease_store.ts";
 import type { OutsideCalls } from "../parts/outside_calls.ts";
 import type { World } from "../parts/world.ts";
 

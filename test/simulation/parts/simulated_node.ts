@@ -30,12 +30,8 @@ import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/eve
 import { isEvent } from "../../../protocols/values/unreadable.ts";
 import { WIRE_DEFAULTS } from "../../../protocols/wire/frames.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
-import {
-  type PartitionPlan,
-  type PlacementEvent,
-  type PlacementOrder,
-  streamSupervisor,
-} from "../../../supervisors/node/partition_supervisor.ts";
+import { streamSupervisor } from "../../../supervisors/node/partition_supervisor.ts";
+import type { PartitionPlan, PlacementEvent, PlacementOrder } from "../../../supervisors/node/placement.ts";
 import { startSources } from "../../../supervisors/node/sources.ts";
 import { NodeDirectory } from "../../../supervisors/node/stream_directory.ts";
 import type { OutsideCalls } from "./outside_calls.ts";

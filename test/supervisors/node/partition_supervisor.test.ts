@@ -8,11 +8,8 @@ import { CHAIN_LIMITS, type Grant, type Log } from "../../../actors/log/log.ts";
 import type { PartitionAnswer, PartitionReply, PartitionRequest } from "../../../actors/partition/partition.ts";
 import { epoch, partitionId } from "../../../protocols/position.ts";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
-import {
-  type PartitionPlan,
-  type PlacementEvent,
-  streamSupervisor,
-} from "../../../supervisors/node/partition_supervisor.ts";
+import { streamSupervisor } from "../../../supervisors/node/partition_supervisor.ts";
+import type { PartitionPlan, PlacementEvent } from "../../../supervisors/node/placement.ts";
 import { NodeDirectory, type OwnerElsewhere } from "../../../supervisors/node/stream_directory.ts";
 import { eventually } from "../../support/processes/running_node.ts";
 

@@ -3,9 +3,10 @@ import * as assert from "uvu/assert";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { nodeId } from "../../../protocols/position.ts";
 import {
+  type AssignmentTable,
   CLUSTER_TIMES,
-  EMPTY_TABLE,
   type Life,
+  lifeOf,
   type Member,
   type TableEntry,
   type ToMember,
@@ -19,6 +20,8 @@ import {
 } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
 
 const TERM = 7;
+
+export const EMPTY_TABLE: AssignmentTable = { version: 0, leaderEpoch: 0, entries: new Map() };
 
 export const member = (name: string, incarnation = 1): Member => ({
   node: nodeId(name),
@@ -36,8 +39,6 @@ export const member = (name: string, incarnation = 1): Member => ({
   probationMs: 0,
   isDraining: false,
 });
-
-const lifeOf = ({ node, incarnation }: Member): Life => ({ node, incarnation });
 
 /** A coordinator on node `a`. Its writes are stored only when the test says so. */
 export class Term {

@@ -6,8 +6,8 @@ import { UnavailableError } from "../../../../protocols/errors.ts";
 import { nodeId } from "../../../../protocols/position.ts";
 import { CLUSTER_TIMES } from "../../../../supervisors/cluster/cluster.ts";
 import { coordinatorActor } from "../../../../supervisors/cluster/coordinator/coordinator_actor.ts";
-import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../../supervisors/cluster/leases/memory_lease_store.ts";
 import { member } from "../../../support/fakes/coordinator_term.ts";
+import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../support/fakes/memory_lease_store.ts";
 import { eventually } from "../../../support/processes/running_node.ts";
 
 /** Counts looks and reads of the table; the looks of these numbers fail. */

@@ -5,7 +5,6 @@ import { FencedError, UnavailableError } from "../../../../protocols/errors.ts";
 import { nodeId } from "../../../../protocols/position.ts";
 import {
   CLUSTER_TIMES,
-  EMPTY_TABLE,
   type Holding,
   type Leader,
   type Life,
@@ -21,6 +20,7 @@ import {
   type CoordinatorState,
   createCoordinator,
 } from "../../../../supervisors/cluster/coordinator/coordinator_state.ts";
+import { EMPTY_TABLE } from "../../../support/fakes/coordinator_term.ts";
 
 const TIMES = CLUSTER_TIMES;
 const LEADER: Leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: 7 };

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { StoreState } from "../../../../actors/log/log.ts";
+import type { RedisConnectionOptions } from "../../../../actors/log/redis/redis_connection.ts";
 import { connectRedisLog } from "../../../../actors/log/redis/redis_log.ts";
 import { redisLeaseLibrary } from "../../../../supervisors/cluster/leases/redis_lease_library.ts";
 import {
   connectRedisLeaseStore,
   type RedisLeaseStore,
-  type RedisLeaseStoreOptions,
 } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
 import { decision, entry, life, profile } from "../../../conformance/leases/lease_domains.ts";
 import { rejection } from "../../../conformance/log/log_suite.ts";
@@ -30,7 +30,7 @@ const LEASE_MS = 60_000;
 const CALL_TIMEOUT_MS = 20_000;
 const PROBATION = { probationFirstMs: 1_000, probationMaxMs: 6_000, deathsForgottenMs: 60_000 };
 
-type Connect = (more?: Partial<RedisLeaseStoreOptions>) => Promise<RedisLeaseStore>;
+type Connect = (more?: Partial<RedisConnectionOptions>) => Promise<RedisLeaseStore>;
 
 const scenario = (
   name: string,

@@ -10,9 +10,9 @@ import {
   compareGrants,
   type MemberProfile,
 } from "../../../../supervisors/cluster/cluster.ts";
-import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../../supervisors/cluster/leases/memory_lease_store.ts";
 import { memberActor, type Placement } from "../../../../supervisors/cluster/member/member_actor.ts";
 import type { MemberMessage, MemberState } from "../../../../supervisors/cluster/member/member_state.ts";
+import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../support/fakes/memory_lease_store.ts";
 import { MemoryNetwork } from "../../../support/fakes/memory_peers.ts";
 import { eventually } from "../../../support/processes/running_node.ts";
 

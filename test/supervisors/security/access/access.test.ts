@@ -2,10 +2,11 @@ import { SignJWT } from "jose";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { SecurityConfiguration } from "../../../../supervisors/configuration/configuration_schema.ts";
+import type { ReadSecret } from "../../../../supervisors/configuration/environment.ts";
 import { createAccess } from "../../../../supervisors/security/access/access.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
-const readSecret = async ({ file, variable }: { file?: string; variable?: string }) =>
+const readSecret: ReadSecret = async ({ file, variable }) =>
   (file ?? variable) === "JWT" ? SECRET : `the value of ${file ?? variable}`;
 const access = (security: Partial<SecurityConfiguration>, host = "127.0.0.1") =>
   createAccess({ tokens: [], origins: [], hosts: [], ...security }, host, readSecret);

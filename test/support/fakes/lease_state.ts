@@ -1,9 +1,16 @@
 /**
- * The state of a lease store in memory, and questions about it. Pure. redis_lease_library.ts has the same in Lua, as each method
- * must be one atomic call in Redis.
+ * The state of a lease store in memory, and questions about it. Pure. `supervisors/cluster/leases/redis_lease_library.ts` has the
+ * same in Lua, as each method must be one atomic call in Redis.
  */
 import type { NodeId } from "../../../protocols/position.ts";
-import type { Decision, Leader, Life, MemberProfile, PartitionName, TableEntry } from "../cluster.ts";
+import type {
+  Decision,
+  Leader,
+  Life,
+  MemberProfile,
+  PartitionName,
+  TableEntry,
+} from "../../../supervisors/cluster/cluster.ts";
 
 export interface Registration {
   readonly incarnation: number;

@@ -6,7 +6,22 @@
 import { backoffMs } from "../../../protocols/clock.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
-import type { AssignmentTable, Decision, Life, MemberProfile, TableEntry } from "../cluster.ts";
+import type {
+  AssignmentTable,
+  Decision,
+  Life,
+  MemberProfile,
+  TableEntry,
+} from "../../../supervisors/cluster/cluster.ts";
+import {
+  DECISIONS_MAX,
+  type ElectionOutcome,
+  type Joined,
+  type LeaseStore,
+  type Probation,
+  type StoreView,
+} from "../../../supervisors/cluster/leases/lease_store.ts";
+import { otherVersion, staleTerm } from "../../../supervisors/cluster/leases/stale_leader.ts";
 import {
   copyOf,
   isNewest,
@@ -17,15 +32,6 @@ import {
   registrationOf,
   shiftDeadlines,
 } from "./lease_state.ts";
-import {
-  DECISIONS_MAX,
-  type ElectionOutcome,
-  type Joined,
-  type LeaseStore,
-  type Probation,
-  type StoreView,
-} from "./lease_store.ts";
-import { otherVersion, staleTerm } from "./stale_leader.ts";
 
 declare const brand: unique symbol;
 /** The whole state of a domain at one moment. */
@@ -104,7 +110,7 @@ export class MemoryLeaseStore implements LeaseStore {
 
   #fenced(action: string, leaderEpoch: number): LeaseState {
     const state = this.#use();
-    // S2: also refuses a term that the store has lost with its tail.
+    // lease store S2: also refuses a term that the store has lost with its tail.
     if (!isNewest(state, leaderEpoch)) throw staleTerm(action, leaderEpoch, state.leaderEpoch);
     return state;
   }
@@ -112,7 +118,7 @@ export class MemoryLeaseStore implements LeaseStore {
   async join(profile: MemberProfile, registrationMs: number): Promise<Joined> {
     const state = this.#use();
     const nowMs = this.#domain.writeMs();
-    state.incarnation = Math.max(state.incarnation + 1, nowMs); // S1
+    state.incarnation = Math.max(state.incarnation + 1, nowMs); // lease store S1
     const { incarnation } = state;
     const { node } = profile;
     const isNew = !state.registrations.has(node);
@@ -164,7 +170,7 @@ export class MemoryLeaseStore implements LeaseStore {
     if (leader !== undefined && leaseExpiresInMs >= 0 && leader.leaderEpoch !== insteadOf) {
       return { kind: "held", leader, leaseExpiresInMs };
     }
-    state.leaderEpoch = Math.max(state.leaderEpoch + 1, nowMs); // S1
+    state.leaderEpoch = Math.max(state.leaderEpoch + 1, nowMs); // lease store S1
     state.holder = { node, incarnation };
     state.leaseUntilMs = nowMs + leaseMs;
     return { kind: "elected", leaderEpoch: state.leaderEpoch };

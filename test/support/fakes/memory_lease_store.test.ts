@@ -1,9 +1,9 @@
 /** The controls of the lease store in memory for a simulator. The conformance suite tests the contract. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { MemoryLeaseDomain, type MemoryLeaseStore } from "../../../../supervisors/cluster/leases/memory_lease_store.ts";
-import { CLOCK_START_MS, decision, entry, life, profile, seen } from "../../../conformance/leases/lease_domains.ts";
-import { rejection } from "../../../conformance/log/log_suite.ts";
+import { CLOCK_START_MS, decision, entry, life, profile, seen } from "../../conformance/leases/lease_domains.ts";
+import { rejection } from "../../conformance/log/log_suite.ts";
+import { MemoryLeaseDomain, type MemoryLeaseStore } from "./memory_lease_store.ts";
 
 const PROBATION = { probationFirstMs: 1_000, probationMaxMs: 6_000, deathsForgottenMs: 60_000 };
 

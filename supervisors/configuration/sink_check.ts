@@ -1,0 +1,40 @@
+/** Checks that the options of a sink can work together, with its pipeline and on this machine; its schema has judged each alone. */
+import { SINKS } from "../../actors/sinks/registry.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
+import type { Configuration } from "./configuration_schema.ts";
+
+/** Throws `ConfigurationError` where the options of a sink cannot work; see `SinkDefinition.check` and `place`. */
+export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
+  const sink = configuration.sinks[name];
+  const definition = SINKS.get(sink?.type ?? "");
+  refuseShared(name, configuration);
+  const problem =
+    configuration.cluster === undefined ? undefined : definition?.clusterProblem?.(sink?.options as never);
+  if (problem !== undefined) {
+    const what = `sinks.${name}: Cannot write from a cluster as ${problem}`;
+    throw new ConfigurationError("INVALID_CONFIGURATION", what);
+  }
+  try {
+    await definition?.check?.(sink?.options as never, folder);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
+  }
+}
+
+function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
+  const placeOf = (sink: string): string | undefined =>
+    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
+  const feeds = Object.values(pipelines);
+  const from = feeds.find(({ to }) => to.includes(name))?.from;
+  const place = placeOf(name);
+  if (from === undefined || place === undefined) return;
+  const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
+  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
+  const other = beside.find((one) => placeOf(one) === place);
+  if (other === undefined) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `sinks.${name}: Cannot write to ${place} as sink ${other} writes the same stream there: give each a place of its own`,
+  );
+}
