@@ -69,10 +69,17 @@ const kinds = (
 
 function table(schema: Schema, prefix: string): string {
   const rows = rowsOf(schema, prefix);
-  return rows.length === 0
-    ? "No options.\n"
-    : `| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`;
+  if (rows.length === 0) return "No options.\n";
+  const notes = notesOf(schema, prefix).map((note) => `\n${note}\n`);
+  return `| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n${notes.join("")}`;
 }
+
+/** Paragraphs below the table, of properties whose meaning takes more than a cell (`$comment`). */
+const notesOf = (schema: Schema, prefix: string): string[] =>
+  Object.entries(propertiesOf(schema)).flatMap(([name, property]) => [
+    ...(property.$comment === undefined ? [] : [`\`${prefix}${name}\`: ${property.$comment}`]),
+    ...notesOf(property, `${prefix}${name}.`),
+  ]);
 
 function rowsOf(schema: Schema, prefix: string): string[] {
   const required = new Set((schema.required as readonly string[] | undefined) ?? []);

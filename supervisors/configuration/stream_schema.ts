@@ -17,7 +17,9 @@ export const STREAM_SCHEMA = object("A named, partitioned, durable sequence of r
     enum: ["backward", "forward", "full", "none"],
     default: "backward",
     description:
-      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took; it may declare properties that the last one did not judge. `forward`: the other way around. `full`: both. `none`: any change. A change is refused, with the reasons, unless it is shown to be compatible. A comparison that takes more steps than a start allows is undecided, and the change is refused.",
+      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took. `forward`: the other way around. `full`: both. `none`: any change.",
+    $comment:
+      "With `backward` a new schema may declare properties that the last one did not judge. A change is refused, with the reasons, unless it is shown to be compatible. A comparison that takes more steps than a start allows is undecided, and the change is refused.",
   },
   partitions: {
     type: "integer",
@@ -41,7 +43,8 @@ export const STREAM_SCHEMA = object("A named, partitioned, durable sequence of r
       ),
     ],
     description:
-      "JSON Pointer to the event's own time: RFC 3339 text with its offset, a timestamp, or milliseconds since 1970. `{pointer, unit}` takes numbers in another unit: `s`, `ms`, `us` or `ns`. An event with any other value has the time at which it was appended, and is counted.",
+      "JSON Pointer to the event's own time: RFC 3339 text with its offset, a timestamp, or milliseconds since 1970. `{pointer, unit}` takes numbers in another unit: `s`, `ms`, `us` or `ns`.",
+    $comment: "An event with any other value has the time at which it was appended, and is counted.",
   },
   bodyFormats: {
     type: "array",

@@ -7,4 +7,15 @@ test("docs/configuration.md equals the schemas (rewrite it with scripts/configur
   assert.fixture(readFileSync(REFERENCE_FILE, "utf8"), renderReference());
 });
 
+test("no cell of a table has more than 40 words, and every option has a meaning", () => {
+  const rows = renderReference()
+    .split("\n")
+    .filter((line) => line.startsWith("| `"));
+  for (const row of rows) {
+    const cells = row.split(/(?<!\\)\|/).slice(1, -1);
+    for (const cell of cells) assert.ok(cell.trim().split(/\s+/).length <= 40, row);
+    assert.is.not(cells.at(-1)?.trim(), "", row);
+  }
+});
+
 test.run();

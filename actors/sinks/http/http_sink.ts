@@ -29,7 +29,9 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         type: "object",
         additionalProperties: { type: "string" },
         description:
-          "Headers of each request to the origin of `url`, and to no other origin. `Content-Type` replaces the format's own, and goes with the body to any origin. Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
+          "Headers of each request to the origin of `url`, and to no other origin. `Content-Type` replaces the format's own, and goes with the body to any origin.",
+        $comment:
+          "Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
       },
       format: {
         enum: ["ndjson", "json", "object"],
@@ -56,7 +58,9 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         propertyNames: { pattern: "^([245][0-9][0-9]|[245]xx)$" },
         additionalProperties: { enum: VERDICTS },
         description:
-          'The verdict on a status ("409") or a class of statuses ("5xx"): `taken`, `retry`, `wait` (tried again, with an error in the log, as a person must act) or `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
+          'The verdict on a status ("409") or a class of statuses ("5xx"): `taken`, `retry`, `wait` (tried again, with an error in the log, as a person must act) or `reject` (set aside after some tries).',
+        $comment:
+          "Standard verdicts: 2xx are taken. 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait. 408, 425, 429 and other 5xx are retried, after `Retry-After`. Other 4xx are rejected.",
       },
       redirects: {
         type: "object",
