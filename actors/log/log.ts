@@ -323,11 +323,3 @@ export interface Metadata {
 /** Whether event `index` of a batch was rejected. */
 export const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>
   rejected !== undefined && ((rejected[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
-
-/** The bitmap of the rejected events, or undefined where no event was rejected. */
-export function rejectedBitmap(verdicts: readonly Verdict[] | undefined, eventCount: number): Uint8Array | undefined {
-  if (verdicts === undefined || verdicts.length === 0) return undefined;
-  const bitmap = new Uint8Array((eventCount + 7) >> 3);
-  for (const { index } of verdicts) bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7));
-  return bitmap;
-}

@@ -10,21 +10,18 @@ import {
   type Position,
   partitionName,
 } from "../../protocols/position.ts";
-import { sequenceCount } from "../../protocols/sequence.ts";
-import { tracesOf } from "../../protocols/traceparent.ts";
-import {
-  type AppendRequest,
-  type AppendResult,
-  type Channel,
-  type ChannelBounds,
-  type Claim,
-  type Log,
-  type OpenChainOutcome,
-  type ReadResult,
-  type RecordBatch,
-  rejectedBitmap,
+import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
+import type {
+  AppendRequest,
+  AppendResult,
+  Channel,
+  ChannelBounds,
+  Claim,
+  Log,
+  OpenChainOutcome,
+  ReadResult,
 } from "../log/log.ts";
-import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
+import { storedBatch } from "../log/stored_batches.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
 import { TailCache } from "./tail_cache.ts";
@@ -125,22 +122,12 @@ export class OwnedFeed implements PartitionFeed {
     const addedBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
     // Without a reader no batch is kept: a reader that begins later reads the log until it has caught up.
     if ((this.#listeners.get("records")?.size ?? 0) === 0) this.#tail.clear();
-    else for (const one of written) this.#tail.push(this.#asRead(one));
+    else
+      for (const one of written) {
+        this.#tail.push({ epoch: this.epoch, firstOffset: one.firstOffset, ...storedBatch(one.batch) });
+      }
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
     this.#advance("records", endOffset, addedBytes);
-  }
-
-  #asRead({ batch, firstOffset, count }: WrittenBatch): RecordBatch {
-    const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
-    const source = { appendedAtMs, schemaVersion, producerId, sequences, events };
-    const plain: RecordBatch = { epoch: this.epoch, firstOffset, count, ...source };
-    if (batch.traceparent === undefined && batch.traces === undefined && rejects === undefined) return plain;
-    const rejected = rejectedBitmap(rejects?.verdicts, sequenceCount(sequences));
-    return {
-      ...plain,
-      ...tracesOf(batch),
-      ...(rejected === undefined ? {} : { rejected }),
-    };
   }
 
   /** Retention moved the beginning of a channel. */

@@ -23,8 +23,8 @@
 import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
+import { EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
 import type { AppendBatch, AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
-import { EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import { isOfFormerLife, refuseFormerLife, refuseFormerLives, supersede } from "./former_lives.ts";
 import type { PartitionAnswer, ReplyTo } from "./partition.ts";
 import {

@@ -2,8 +2,8 @@
 import type { HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, type Offset, type PartitionReference } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { advanceBounds, EMPTY_BOUNDS } from "../log/bounds.ts";
 import type { AppendBatch, AppendResult, Channel, ChannelBounds, Claim, Grant, Ownership } from "../log/log.ts";
-import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
 import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
 
 /** Limits of one partition. */

@@ -10,8 +10,8 @@ import type { Offset, PartitionReference, Position } from "../../protocols/posit
 import { partitionName } from "../../protocols/position.ts";
 import type { ActorReference, Termination } from "../kernel/actor.ts";
 import { terminationSourceOf } from "../kernel/termination_source.ts";
+import { EMPTY_BOUNDS } from "../log/bounds.ts";
 import type { Channel, ChannelBounds, Log, ReadResult } from "../log/log.ts";
-import { EMPTY_BOUNDS } from "./bounds.ts";
 import type { CommittedReport, PartitionRequest } from "./partition.ts";
 import type { PartitionView } from "./partition_feed.ts";
 

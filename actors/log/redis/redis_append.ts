@@ -9,9 +9,10 @@ import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount }
 import { encodePosition } from "../../../protocols/values/event_codec.ts";
 import { sequenceText, textSequence } from "../embedded/stored_state.ts";
 import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict, TooManyProducers } from "../log.ts";
+import { checkBatch } from "../rules/append_plan.ts";
 import { chainName, ownerMark } from "../rules/chain_places.ts";
-import { checkBatch, rejectedBatch, storedBatch } from "../rules/partition_state.ts";
-import { ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "../rules/record_batch.ts";
+import { EntryGroups, encodeEntry, storedBytes } from "../rules/record_batch.ts";
+import { rejectedBatch, storedBatch } from "../stored_batches.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 /** Arguments of the function before the groups' bytes: epoch, store, channel, batches, checkpoints, touch. */
@@ -19,21 +20,14 @@ const ARGUMENTS_BEFORE_GROUPS = 6;
 
 /** The arguments after epoch and store. `isTouching`: a WAIT follows, so the function must write in any case. */
 export function encodeAppend(request: AppendRequest, isTouching: boolean): (string | Buffer)[] {
-  const groups: StoredBatch[][] = [];
+  const entries = new EntryGroups();
+  const { groups } = entries;
   const extras: Buffer[] = [];
-  let groupBytes = 0;
   const described = request.batches.map((batch) => {
     checkBatch(batch, chainName(request.channel, batch.producerId));
     const stored = storedBatch(batch);
     const sizeBytes = stored.count === 0 ? 0 : storedBytes(stored);
-    if (sizeBytes > 0) {
-      if (groups.length === 0 || groupBytes + sizeBytes > ENTRY_BYTES_TARGET) {
-        groups.push([]);
-        groupBytes = 0;
-      }
-      groups.at(-1)?.push(stored);
-      groupBytes += sizeBytes;
-    }
+    if (sizeBytes > 0) entries.add(stored, sizeBytes);
     return describe(batch, stored.count, sizeBytes, sizeBytes > 0 ? groups.length : 0, extras);
   });
   const checkpoints = request.checkpoints ?? new Map<string, Uint8Array | undefined>();

@@ -1,6 +1,6 @@
 /**
- * A log's decisions about one partition, without a store: which owner may write, how a batch is judged, which chains live.
- * A decision is first a plan, which changes nothing. The embedded log encodes the plan, queues its bytes, and only then
+ * A log's decisions about one partition, without a store: which owner may write, which batches (append_plan.ts), and
+ * which chains live. A decision is first a plan, which changes nothing. The embedded log encodes the plan, queues its bytes, and only then
  * applies it. redis_library.ts holds the same rules in Lua, and the conformance suite compares the two.
  *
  *   P1. A new epoch is above every earlier one of the partition, and its grant is not below the last one (E7).
@@ -10,33 +10,22 @@
  *   P4. A new chain needs a place, which principals share (chain_places.ts). Only `planExpiry` frees places (E5).
  *   P5. A plan changes no state. Only `applyChanges` does, and it cannot fail: bytes exist before state (E25).
  */
-
-import { FencedError, InvariantError } from "../../../protocols/errors.ts";
-import { type Epoch, type EpochStart, epoch, type Offset, offset, partitionName } from "../../../protocols/position.ts";
+import { FencedError } from "../../../protocols/errors.ts";
+import { type Epoch, epoch, offset, partitionName } from "../../../protocols/position.ts";
+import type { Sequence } from "../../../protocols/sequence.ts";
+import { decodeSlice } from "../../../protocols/values/event_codec.ts";
+import { advanceBounds, EMPTY_BOUNDS } from "../bounds.ts";
 import {
-  compareSequences,
-  firstSequence,
-  judgeChain,
-  lastSequence,
-  type Sequence,
-  sequenceAt,
-  sequenceCount,
-} from "../../../protocols/sequence.ts";
-import { tracesOf } from "../../../protocols/traceparent.ts";
-import { decodeSlice, encodePosition } from "../../../protocols/values/event_codec.ts";
-import type {
-  AppendBatch,
-  AppendOutcome,
-  AppendRequest,
-  ChainLimits,
-  Channel,
-  Grant,
-  OpenChainOutcome,
-  Ownership,
-  PartitionSettings,
-  TooManyProducers,
+  type Channel,
+  type ChannelBounds,
+  EMPTY_CHAIN_KEPT_MS,
+  type Grant,
+  type OpenChainOutcome,
+  type Ownership,
+  type PartitionSettings,
+  SHORT_LIVED_PRODUCERS,
+  type TooManyProducers,
 } from "../log.ts";
-import { EMPTY_CHAIN_KEPT_MS, rejectedBitmap, SHORT_LIVED_PRODUCERS } from "../log.ts";
 import {
   chainName,
   countPlace,
@@ -48,14 +37,6 @@ import {
   refusePlace,
   SHORT_LIVED_CHAINS_MAX,
 } from "./chain_places.ts";
-import { type StoredBatch, storedBytes } from "./record_batch.ts";
-
-export interface ChannelState {
-  readonly epochs: readonly EpochStart[];
-  readonly firstOffset: Offset;
-  readonly endOffset: Offset;
-  readonly sizeBytes: number;
-}
 
 export interface ChainState {
   readonly producerEpoch: number;
@@ -69,7 +50,7 @@ export interface ChainState {
 
 /** The new values of the channels and chains (by {@linkcode chainName}) that a plan changes. Undefined: a forgotten chain. */
 export interface StateChanges {
-  readonly channels: ReadonlyMap<Channel, ChannelState>;
+  readonly channels: ReadonlyMap<Channel, ChannelBounds>;
   readonly chains: ReadonlyMap<string, ChainState | undefined>;
 }
 
@@ -77,23 +58,16 @@ export interface PartitionState {
   epoch: Epoch;
   grant: Grant;
   settings: PartitionSettings;
-  readonly channels: Map<Channel, ChannelState>;
+  readonly channels: Map<Channel, ChannelBounds>;
   /** By {@linkcode chainName}. */
   readonly chains: Map<string, ChainState>;
   /** Counts of the places that `chains` take. */
   readonly places: PlaceCounts;
 }
 
-export const newChannel = (): ChannelState => ({
-  epochs: [],
-  firstOffset: offset(0),
-  endOffset: offset(0),
-  sizeBytes: 0,
-});
-
 /** The state as it will be once a plan is applied: the plan's changes so far, over the unchanged state (P5). */
-class Draft implements StateChanges {
-  readonly channels = new Map<Channel, ChannelState>();
+export class PartitionDraft implements StateChanges {
+  readonly channels = new Map<Channel, ChannelBounds>();
   readonly chains = new Map<string, ChainState>();
   readonly #state: PartitionState;
   readonly #added = newPlaceCounts();
@@ -103,12 +77,8 @@ class Draft implements StateChanges {
     this.#state = state;
   }
 
-  get epoch(): Epoch {
-    return this.#state.epoch;
-  }
-
-  channel(name: Channel): ChannelState | undefined {
-    return this.channels.get(name) ?? this.#state.channels.get(name);
+  channel(name: Channel): ChannelBounds {
+    return this.channels.get(name) ?? this.#state.channels.get(name) ?? EMPTY_BOUNDS;
   }
 
   chain(name: string): ChainState | undefined {
@@ -136,15 +106,8 @@ class Draft implements StateChanges {
   }
 
   advance(name: Channel, count: number, sizeBytes: number): void {
-    const channel = this.channel(name) ?? newChannel();
-    const { epochs, endOffset } = channel;
-    const isNew = count > 0 && epochs.at(-1)?.epoch !== this.epoch;
-    this.channels.set(name, {
-      ...channel,
-      epochs: isNew ? [...epochs, { epoch: this.epoch, firstOffset: endOffset }] : epochs,
-      endOffset: offset(endOffset + count),
-      sizeBytes: channel.sizeBytes + sizeBytes,
-    });
+    const bounds = this.channel(name);
+    this.channels.set(name, advanceBounds(bounds, this.#state.epoch, offset(bounds.endOffset + count), sizeBytes));
   }
 }
 
@@ -158,21 +121,28 @@ export function applyChanges(state: PartitionState, { channels, chains }: StateC
   }
 }
 
-/** P1. The epoch of a new claim. Throws `FencedError` for a grant below the last one. */
-export function claimEpoch(
-  state: Pick<PartitionState, "epoch" | "grant">,
+/** P1. The partition under a new claim; `known` is absent for a new partition. Throws `FencedError` for a grant below the last. */
+export function claimedState(
+  known: PartitionState | undefined,
   grant: Grant,
   atLeast: Epoch,
+  settings: PartitionSettings,
   storeNowMs: number,
-): Epoch {
-  const { leaderEpoch, tableVersion } = state.grant;
+): PartitionState {
+  const { leaderEpoch, tableVersion } = known?.grant ?? { leaderEpoch: 0, tableVersion: 0 };
   if ((grant.leaderEpoch - leaderEpoch || grant.tableVersion - tableVersion) < 0) {
     throw new FencedError(
       "STALE_GRANT",
       `Cannot claim as the grant must be at least ${leaderEpoch}/${tableVersion}: current value is ${grant.leaderEpoch}/${grant.tableVersion}`,
     );
   }
-  return epoch(Math.max(state.epoch + 1, atLeast, Math.floor(storeNowMs), 1));
+  const {
+    channels = new Map([["records", EMPTY_BOUNDS]]),
+    chains = new Map(),
+    places = newPlaceCounts(),
+  }: Partial<PartitionState> = known ?? {};
+  const claimed = epoch(Math.max((known?.epoch ?? 0) + 1, atLeast, Math.floor(storeNowMs), 1));
+  return { epoch: claimed, grant, settings, channels, chains, places };
 }
 
 /** Throws `FencedError` unless `ownership` is the newest and was made in this life of the store (E8). */
@@ -192,116 +162,6 @@ export function checkOwnership(ownership: Ownership, currentEpoch: number | unde
   }
 }
 
-/** The batches that one append writes, and its answer. */
-export interface AppendPlan extends StateChanges {
-  readonly outcomes: AppendOutcome[];
-  readonly endOffset: Offset;
-  readonly records: readonly StoredBatch[];
-  readonly rejects: readonly { readonly stored: StoredBatch; readonly source: AppendBatch }[];
-  /** Indexes of outcomes that are duplicates. The log adds the verdicts that it stored for their batches (E4). */
-  readonly duplicates: readonly number[];
-  readonly writesCheckpoints: boolean;
-}
-
-/** Judges the batches in order, each as if the accepted ones before it were written (P2, P3, P4, P5). */
-export function planAppend(state: PartitionState, request: AppendRequest): AppendPlan {
-  const { channel } = request;
-  const draft = new Draft(state);
-  const records: StoredBatch[] = [];
-  const rejects: { stored: StoredBatch; source: AppendBatch }[] = [];
-  const duplicates: number[] = [];
-  const outcomes = request.batches.map((batch, index): AppendOutcome => {
-    const name = chainName(channel, batch.producerId);
-    const owner = batch.owner === undefined ? undefined : ownerMark(batch.owner);
-    const refusal = judge(draft, name, batch, owner);
-    if (refusal?.kind === "duplicate") duplicates.push(index);
-    if (refusal !== undefined) return refusal;
-    const stored = storedBatch(batch);
-    const firstOffset = draft.channel(channel)?.endOffset ?? offset(0);
-    if (stored.count > 0) {
-      records.push(stored);
-      draft.advance(channel, stored.count, storedBytes(stored));
-    }
-    if (batch.rejects !== undefined && batch.rejects.verdicts.length > 0) {
-      const rejected = rejectedBatch(batch, batch.rejects);
-      rejects.push({ stored: rejected, source: batch });
-      draft.advance("rejected", rejected.count, storedBytes(rejected));
-    }
-    draft.setChain(name, movedChain(draft.chain(name), batch, owner));
-    return { kind: "written", firstOffset, count: stored.count };
-  });
-  const writesCheckpoints = outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
-  const endOffset = draft.channel(channel)?.endOffset ?? offset(0);
-  const { channels, chains } = draft;
-  return { outcomes, endOffset, records, rejects, channels, chains, duplicates, writesCheckpoints };
-}
-
-/** The outcome of a batch that is not written, or undefined for one that is (P2, P4). */
-function judge(draft: Draft, name: string, batch: AppendBatch, owner: string | undefined): AppendOutcome | undefined {
-  checkBatch(batch, name);
-  const chain = draft.chain(name);
-  if (chain === undefined) {
-    return batch.previousSequence === undefined ? draft.crowded(name, owner) : { kind: "unknown_producer" };
-  }
-  if (batch.producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
-  const { stored } = chain;
-  const judgement = judgeChain(stored, batch.previousSequence, lastSequence(batch.sequences));
-  if (judgement === "duplicate" && stored !== undefined) return { kind: "duplicate", stored, verdicts: [] };
-  if (judgement === "accept" && compareSequences(firstSequence(batch.sequences), stored) > 0) return undefined;
-  return { kind: "gap", stored };
-}
-
-/** Throws `InvariantError` for a batch without events, and for rejects outside the channel `records`. */
-export function checkBatch(batch: AppendBatch, name: string): void {
-  const count = sequenceCount(batch.sequences);
-  if (!(count > 0)) {
-    throw new InvariantError(
-      `Cannot append a batch of ${batch.producerId} as it must hold an event: current value is ${count}`,
-    );
-  }
-  if (batch.rejects !== undefined && !name.startsWith("records\0")) {
-    throw new InvariantError(
-      `Cannot append rejects as the channel must be records: current value is ${name.split("\0")[0]}`,
-    );
-  }
-}
-
-/** The stored form of a batch in its own channel. */
-export function storedBatch(batch: AppendBatch): StoredBatch {
-  const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
-  const eventCount = sequenceCount(sequences);
-  const plain: StoredBatch = { count: eventCount, appendedAtMs, schemaVersion, producerId, sequences, events };
-  if (batch.traceparent === undefined && batch.traces === undefined && rejects === undefined) return plain;
-  const rejected = rejectedBitmap(rejects?.verdicts, eventCount);
-  return {
-    ...plain,
-    count: eventCount - (rejects?.verdicts.length ?? 0),
-    ...tracesOf(batch),
-    ...(rejected === undefined ? {} : { rejected }),
-  };
-}
-
-/** The stored form of a batch's rejects, in the channel `rejected`. */
-export function rejectedBatch(batch: AppendBatch, rejects: NonNullable<AppendBatch["rejects"]>): StoredBatch {
-  return {
-    count: rejects.verdicts.length,
-    appendedAtMs: batch.appendedAtMs,
-    schemaVersion: batch.schemaVersion,
-    producerId: batch.producerId,
-    sequences: { list: rejects.verdicts.map(({ index }) => sequenceAt(batch.sequences, index)) },
-    ...tracesOf(batch),
-    events: rejects.events,
-  };
-}
-
-const movedChain = (chain: ChainState | undefined, batch: AppendBatch, owner: string | undefined): ChainState => ({
-  producerEpoch: batch.producerEpoch,
-  stored: lastSequence(batch.sequences),
-  activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
-  owner: chain === undefined ? owner : chain.owner,
-  position: batch.position === undefined ? chain?.position : new Uint8Array(encodePosition(batch.position)),
-});
-
 /** The answer to `openChain`, and the chain's new value. A refused one changes nothing. */
 export interface OpenPlan extends StateChanges {
   readonly outcome: OpenChainOutcome;
@@ -316,41 +176,28 @@ export function planOpen(
   nowMs: number,
   owner?: string,
 ): OpenPlan {
-  const draft = new Draft(state);
-  const mark = owner === undefined ? undefined : ownerMark(owner);
-  const outcome = open(draft, chainName(channel, producerId), producerEpoch, nowMs, mark);
+  const draft = new PartitionDraft(state);
+  const name = chainName(channel, producerId);
+  const chain = draft.chain(name);
+  const mark = owner === undefined ? chain?.owner : ownerMark(owner);
+  const refusal = chain === undefined ? draft.crowded(name, mark) : staleEpoch(chain, producerEpoch);
+  if (refusal !== undefined) return { outcome: refusal, channels: draft.channels, chains: draft.chains };
+  const { stored, position } = chain ?? {};
+  const activeAtMs = Math.max(chain?.activeAtMs ?? 0, nowMs);
+  draft.setChain(name, { producerEpoch, stored, activeAtMs, owner: mark, position });
+  const resume = position === undefined ? {} : { position: decodeSlice(position) };
+  const outcome = { kind: "opened", lastSequence: stored, ...resume } as const;
   return { outcome, channels: draft.channels, chains: draft.chains };
 }
 
-function open(
-  draft: Draft,
-  name: string,
-  producerEpoch: number,
-  nowMs: number,
-  owner: string | undefined,
-): OpenChainOutcome {
-  const chain = draft.chain(name);
-  if (chain === undefined) {
-    const refusal = draft.crowded(name, owner);
-    if (refusal !== undefined) return refusal;
-    draft.setChain(name, { producerEpoch, stored: undefined, activeAtMs: nowMs, owner, position: undefined });
-    return { kind: "opened", lastSequence: undefined };
-  }
-  if (producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
-  const activeAtMs = Math.max(chain.activeAtMs, nowMs);
-  draft.setChain(name, { ...chain, producerEpoch, activeAtMs, owner: owner ?? chain.owner });
-  const { stored, position } = chain;
-  return {
-    kind: "opened",
-    lastSequence: stored,
-    ...(position === undefined ? {} : { position: decodeSlice(position) }),
-  };
-}
+/** The refusal of a producer whose epoch its chain has left behind, or undefined. */
+export const staleEpoch = ({ producerEpoch: current }: ChainState, producerEpoch: number) =>
+  producerEpoch < current ? ({ kind: "stale_producer_epoch", current } as const) : undefined;
 
 /** Plans to forget the chains that were idle for longer than their window (E5). */
 export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
   const chains = new Map<string, undefined>();
-  const { dedupeWindowMs }: ChainLimits = state.settings.chains;
+  const { dedupeWindowMs } = state.settings.chains;
   const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
   const emptyMs = Math.min(shortMs, EMPTY_CHAIN_KEPT_MS);
   for (const [name, { activeAtMs, stored }] of state.chains) {
@@ -361,16 +208,9 @@ export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
 }
 
 /** The channel trimmed to begin at `firstOffset`, less `removedBytes`. Keeps the epoch of the record before that. */
-export const trimmedChannel = (channel: ChannelState, firstOffset: number, removedBytes: number): ChannelState => ({
+export const trimmedChannel = (channel: ChannelBounds, firstOffset: number, removedBytes: number): ChannelBounds => ({
   ...channel,
   firstOffset: offset(firstOffset),
   sizeBytes: firstOffset === channel.endOffset ? 0 : Math.max(0, channel.sizeBytes - removedBytes),
-  epochs: cutEpochs(channel.epochs, firstOffset),
+  epochs: channel.epochs.filter((_, at) => (channel.epochs[at + 1]?.firstOffset ?? firstOffset) >= firstOffset),
 });
-
-/** The part of an epoch table that is needed to judge cursors from the record before `firstOffset` on. */
-export function cutEpochs(epochs: readonly EpochStart[], firstOffset: number): EpochStart[] {
-  let keep = 0;
-  for (const [index, entry] of epochs.entries()) if (entry.firstOffset < firstOffset) keep = index;
-  return epochs.slice(keep);
-}

@@ -9,7 +9,7 @@ import {
   type Log,
   type StoreState,
 } from "../../../../actors/log/log.ts";
-import { REDIS_LIBRARY } from "../../../../actors/log/redis/redis_library.ts";
+import { REDIS_LIBRARY } from "../../../../actors/log/redis/library/redis_library.ts";
 import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../../actors/log/redis/redis_log.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
@@ -91,7 +91,7 @@ scenario(
   },
 );
 
-// R2
+// redis library R2
 scenario(
   "the owner from before a restart is fenced, and claims again with a higher epoch",
   {},
@@ -109,7 +109,7 @@ scenario(
   },
 );
 
-// R2
+// redis library R2
 scenario(
   "a new life of the store that cuts no connection fences the owner, and a claim succeeds at once",
   {},
@@ -199,7 +199,7 @@ scenario(
   },
 );
 
-// R1
+// redis library R1
 scenario(
   "a Redis without memory left refuses whole calls, and accepts them again after a trim",
   { maxmemory: "6mb" },
@@ -331,7 +331,7 @@ scenario(
   },
 );
 
-// R5
+// redis library R5
 scenario(
   "a Redis with the library of an earlier release is given the one that counts places",
   {},
