@@ -2,21 +2,16 @@
 import { type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
 import { type Offset, offset, partitionName } from "../../protocols/position.ts";
 import type { Channel } from "../log/log.ts";
-import {
-  PARTITION_LIMITS,
-  type PartitionEffect,
-  type PartitionResult,
-  type PartitionState,
-} from "./partition_messages.ts";
+import { type Effects, PARTITION_LIMITS, type PartitionEffect, type PartitionState } from "./partition_messages.ts";
 
 /** Trims channels beyond `bytesMax`, judges whether the partition is full, and asks for the next sweep. */
-export function sweep(state: PartitionState, nowMs: number): PartitionResult {
+export function sweep(state: PartitionState, nowMs: number): Effects {
   const again: PartitionEffect = {
     type: "wait",
     delayMs: PARTITION_LIMITS.sweepEveryMs,
     message: { type: "sweep_due" },
   };
-  if (state.ownership === undefined) return [state, [again]];
+  if (state.ownership === undefined) return [again];
   const trims = [...state.channels].flatMap(([channel, bounds]) => {
     const excess = bounds.sizeBytes - state.retention.bytesMax;
     const records = bounds.endOffset - bounds.firstOffset;
@@ -25,16 +20,12 @@ export function sweep(state: PartitionState, nowMs: number): PartitionResult {
     return trimEffects(state, channel, offset(bounds.firstOffset + cut));
   });
   judgeFullness(state);
-  const look: PartitionEffect = {
-    type: "sweep",
-    ownership: state.ownership,
-    agedBeforeMs: nowMs - state.retention.ageMaxMs,
-  };
-  return [state, [look, ...trims, again]];
+  const agedBeforeMs = nowMs - state.retention.ageMaxMs;
+  return [{ type: "sweep", ownership: state.ownership, agedBeforeMs }, ...trims, again];
 }
 
 /** P5: a trim up to `wantedOffset`, or only up to the first record that a consumer needs. */
-export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): readonly PartitionEffect[] {
+export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): Effects {
   const bounds = state.channels.get(channel);
   if (state.ownership === undefined || bounds === undefined) return [];
   const allowed =

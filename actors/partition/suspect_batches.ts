@@ -8,11 +8,13 @@ import { partitionName } from "../../protocols/position.ts";
 import { compareSequences, firstSequence, lastSequence } from "../../protocols/sequence.ts";
 import type { AppendBatch } from "../log/log.ts";
 import {
+  type Effects,
   type PartitionEffect,
   type PartitionState,
   reply,
   type Suspect,
   type Suspects,
+  takePending,
   type Waiting,
 } from "./partition_messages.ts";
 
@@ -41,6 +43,14 @@ export const isSuspect = ({ suspects }: PartitionState, batch: AppendBatch): boo
 
 export const isRefused = ({ suspects }: PartitionState, batch: AppendBatch): boolean =>
   suspects.size > 0 && suspects.get(nameOf(batch))?.verdict === "refused";
+
+/** Refuses waiting batches that failed alone. */
+export const refuseSuspects = (state: PartitionState): Effects =>
+  state.suspects.size === 0
+    ? []
+    : takePending(state, (batch) => isRefused(state, batch)).map((append) =>
+        refuseSuspect(state, append, append.batch),
+      );
 
 /**
  * Clears all suspects that begin within these batches, which were written or found in the log: a producer may have cut its
