@@ -20,6 +20,7 @@ import {
   UnavailableError,
 } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
+import { StoreHealth } from "../rules/store_health.ts";
 import { checkDataFile } from "./lmdb_file.ts";
 import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
 import { pack, unpack } from "./stored_state.ts";
@@ -47,10 +48,12 @@ export class LmdbStore implements OrderedStore {
   readonly #open: () => Database;
   #database: Database;
   #identity = randomUUID();
-  #state: StoreState = { kind: "ready" };
-  #probing: NodeJS.Timeout | undefined;
+  readonly #health = new StoreHealth(
+    { kind: "ready" },
+    // The state tells the outcome of the probe; its rejection is for other callers.
+    { everyMs: PROBE_EVERY_MS, attempt: () => void this.probe().catch(ignore) },
+  );
   #isClosed = false;
-  readonly #listeners: ((state: StoreState) => void)[] = [];
 
   private constructor(folder: string, open: () => Database) {
     this.#folder = folder;
@@ -130,7 +133,8 @@ export class LmdbStore implements OrderedStore {
 
   async #commit(writes: Writes): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log must be open: it is closed");
-    if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
+    const state = this.state();
+    if (state.kind === "unavailable") throw unavailable(state.code, state.reason);
     await this.#put(writes);
   }
 
@@ -171,36 +175,21 @@ export class LmdbStore implements OrderedStore {
     if (error instanceof HeadraceError) return error;
     const reason = reasonOf(error);
     const code = failureCode(error, this.#folder);
-    this.#change({ kind: "unavailable", code, reason });
+    this.#health.change({ kind: "unavailable", code, reason });
     return unavailable(code, reason, error);
   }
 
   state(): StoreState {
-    return this.#state;
+    return this.#health.state;
   }
 
   onStateChange(listener: (state: StoreState) => void): void {
-    this.#listeners.push(listener);
-  }
-
-  #change(state: StoreState): void {
-    const isChange = state.kind !== this.#state.kind;
-    this.#state = state;
-    if (state.kind === "unavailable" && this.#probing === undefined && !this.#isClosed) {
-      // The state tells the outcome of the probe; its rejection is for other callers.
-      this.#probing = setInterval(() => void this.probe().catch(() => undefined), PROBE_EVERY_MS);
-      this.#probing.unref();
-    }
-    if (state.kind === "ready") {
-      clearInterval(this.#probing);
-      this.#probing = undefined;
-    }
-    if (isChange) for (const listener of this.#listeners) listener(state);
+    this.#health.onChange(listener);
   }
 
   async probe(): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log must be open: it is closed");
-    if (this.#state.kind === "ready") {
+    if (this.state().kind === "ready") {
       this.get(FORMAT_KEY);
       return;
     }
@@ -209,7 +198,7 @@ export class LmdbStore implements OrderedStore {
     } catch (error) {
       await this.#reopen(error);
     }
-    this.#change({ kind: "ready" });
+    this.#health.change({ kind: "ready" });
   }
 
   async #write(key: string): Promise<void> {
@@ -232,7 +221,7 @@ export class LmdbStore implements OrderedStore {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearInterval(this.#probing);
+    this.#health.close();
     await this.#database.close();
   }
 }

@@ -13,6 +13,7 @@
 import { pause } from "../../../protocols/clock.ts";
 import { type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
+import { StoreHealth } from "../rules/store_health.ts";
 import { addressOf, hostOf } from "./redis_client.ts";
 import type {
   RedisArgument,
@@ -61,8 +62,7 @@ export class RedisShards implements RedisConnection {
   readonly #slots = new Array<string | undefined>(SLOT_COUNT).fill(undefined);
   readonly #shards = new Map<string, Shard>();
   readonly #making = new Map<string, Promise<RedisLink>>();
-  readonly #listeners = new Set<(state: StoreState) => void>();
-  #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
+  readonly #health = new StoreHealth({ kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" });
   #isFinding = false;
   /** Whether the server of the first slot has told the cluster's id, so that other servers can be looked at. */
   #isIdKnown = false;
@@ -130,11 +130,11 @@ export class RedisShards implements RedisConnection {
   }
 
   state(): StoreState {
-    return this.#state;
+    return this.#health.state;
   }
 
   onStateChange(listener: (state: StoreState) => void): void {
-    this.#listeners.add(listener);
+    this.#health.onChange(listener);
   }
 
   stateOf(key: string): StoreState {
@@ -145,7 +145,7 @@ export class RedisShards implements RedisConnection {
   }
 
   identityOf(key: string): string {
-    return this.#shardOf(slotOf(key))?.link.identity ?? "";
+    return this.#shardOf(slotOf(key))?.link.identityOf() ?? "";
   }
 
   write(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply> {
@@ -341,11 +341,11 @@ export class RedisShards implements RedisConnection {
     this.#keepFinding(away.length > 0 || hasIdle);
     const [first] = away;
     if (first === undefined) {
-      this.#change({ kind: "ready" });
+      this.#health.change({ kind: "ready" });
       return;
     }
     const reason = `${first.address}${away.length > 1 ? ` and ${away.length - 1} more` : ""}: ${first.reason}`;
-    this.#change({ kind: "unavailable", code: first.code as UnavailableCode, reason });
+    this.#health.change({ kind: "unavailable", code: first.code as UnavailableCode, reason });
   }
 
   #keepFinding(isWanted: boolean): void {
@@ -356,14 +356,6 @@ export class RedisShards implements RedisConnection {
       this.#findTimer = setInterval(() => this.#find(), FIND_EVERY_MS);
       this.#findTimer.unref();
     }
-  }
-
-  #change(state: StoreState): void {
-    const before = this.#state;
-    this.#state = state;
-    const isSame =
-      before.kind === "ready" ? state.kind === "ready" : state.kind !== "ready" && state.code === before.code;
-    if (!isSame) for (const listener of this.#listeners) listener(state);
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
  * of its connection while replicas lag. So all writes that come while one WAIT is under way share the next WAIT, and no
  * other command uses the connection.
  */
-import { UnavailableError } from "../../../protocols/errors.ts";
+import { UnavailableError } from "../../../../protocols/errors.ts";
 
 export type Send<Command, Reply> = (command: Command) => Promise<Reply>;
 
