@@ -77,16 +77,13 @@ function listen(path: string): Promise<Server | "in use" | "unsupported"> {
       socket.on("error", () => socket.destroy());
       socket.end(`${process.pid}\n`);
     });
-    server.once("error", (error: NodeJS.ErrnoException) =>
-      resolve(error.code === "EADDRINUSE" ? "in use" : "unsupported"),
-    );
-    try {
-      server.listen(path, () => {
-        server.unref();
-        resolve(server);
-      });
-    } catch (error) {
+    const fail = (error: unknown) =>
       resolve((error as NodeJS.ErrnoException).code === "EADDRINUSE" ? "in use" : "unsupported");
+    server.once("error", fail);
+    try {
+      server.listen(path, () => resolve(server.unref()));
+    } catch (error) {
+      fail(error);
     }
   });
 }

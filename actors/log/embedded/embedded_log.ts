@@ -30,7 +30,7 @@ import { decodeEntry, encodeEntry } from "../rules/record_batch.ts";
 import { encoded } from "../rules/unencodable.ts";
 import { CommitQueue } from "./commit_queue.ts";
 import { EmbeddedReads } from "./embedded_reads.ts";
-import { guarded, type OrderedStore, rangeEnd, valuesBelow } from "./ordered_store.ts";
+import { guarded, type OrderedStore, rangeEnd } from "./ordered_store.ts";
 import { appendWrites, type StateWrites, writeChanges, writeCheckpoints } from "./planned_writes.ts";
 import { StoreRegistry } from "./store_registry.ts";
 import * as Stored from "./stored_state.ts";
@@ -188,13 +188,13 @@ export class EmbeddedLog implements Log {
     const { prefix, state } = this.#owned(ownership);
     const writes: StateWrites = new Map();
     const changes = planExpiry(state, nowMs);
-    for (const name of changes.chains.keys()) {
-      if (!name.startsWith("records\0")) continue;
-      const verdicts = Stored.verdictsPrefix(prefix, name.slice("records\0".length));
-      guarded(this.#store, () => {
-        for (const [key] of valuesBelow(this.#store, verdicts)) writes.set(verdicts + key, undefined);
-      });
-    }
+    guarded(this.#store, () => {
+      for (const name of changes.chains.keys()) {
+        if (!name.startsWith("records\0")) continue;
+        const verdicts = Stored.verdictsPrefix(prefix, name.slice("records\0".length));
+        for (const [key] of this.#store.range(verdicts, rangeEnd(verdicts))) writes.set(key, undefined);
+      }
+    });
     const written = this.#change(prefix, state, changes, false, writes);
     const live = state.chains.size;
     await written;

@@ -82,20 +82,16 @@ export class LmdbStore implements OrderedStore {
         ...changed,
       });
     };
-    let store: LmdbStore;
+    let store: LmdbStore | undefined;
     try {
       store = new LmdbStore(folder, openDatabase);
+      await store.#checkFormat(folder);
+      return store;
     } catch (error) {
+      await store?.close();
       if (error instanceof HeadraceError) throw error;
       throw unavailable(failureCode(error, folder), reasonOf(error), error);
     }
-    try {
-      await store.#checkFormat(folder);
-    } catch (error) {
-      await store.close();
-      throw store.failure(error);
-    }
-    return store;
   }
 
   async #checkFormat(folder: string): Promise<void> {
@@ -193,16 +189,12 @@ export class LmdbStore implements OrderedStore {
       this.get(FORMAT_KEY);
       return;
     }
-    try {
-      await this.#write(PROBE_KEY);
-    } catch (error) {
-      await this.#reopen(error);
-    }
+    await this.#writeProbe().catch((error: unknown) => this.#reopen(error));
     this.#health.change({ kind: "ready" });
   }
 
-  async #write(key: string): Promise<void> {
-    await this.#put(new Map([[key, pack(Date.now())]]));
+  async #writeProbe(): Promise<void> {
+    await this.#put(new Map([[PROBE_KEY, pack(Date.now())]]));
     await this.#flush();
   }
 
@@ -212,7 +204,7 @@ export class LmdbStore implements OrderedStore {
       await this.#database.close().catch(ignore); // an earlier try may have closed it
       this.#database = this.#open();
       this.#identity = randomUUID();
-      await this.#write(PROBE_KEY);
+      await this.#writeProbe();
     } catch (error) {
       throw this.failure(reasonOf(error) === "" ? cause : error);
     }

@@ -41,7 +41,7 @@ export class StoreRegistry {
     const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
     const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
     const namesOf = (subject: string) => this.#namesOf(subject);
-    const outcome = judgeWelcome(known, { instance, heldEpoch, owner }, storeNowMs, namesOf);
+    const outcome = judgeWelcome(known, instance, heldEpoch, owner, storeNowMs, namesOf);
     const forgotten = this.#forgetProducers(key, storeNowMs);
     if (outcome.kind !== "welcomed") {
       if (forgotten.length > 0) await this.#writeLatest(forgotten);
@@ -124,7 +124,7 @@ export class StoreRegistry {
     return version + 1;
   };
 
-  /** The value that the key will have once the queue is empty, with which compare-and-set compares. */
+  /** The value that the key will have once the queue is empty. */
   #latest(key: string): Uint8Array | undefined {
     return this.#pending.has(key) ? this.#pending.get(key) : guarded(this.#store, () => this.#store.get(key));
   }

@@ -2,7 +2,7 @@
  * The part of a read that all logs share: judges the cursor, chooses the batches that the reader may see, and finds a place
  * by time. Pure.
  */
-import { cursorBefore, epochAt, judgeCursor, offset, type Position, position } from "../../../protocols/position.ts";
+import { cursorBefore, epochAt, judgeCursor, type Position, position } from "../../../protocols/position.ts";
 import type { ChannelBounds, ReadRequest, ReadResult, RecordBatch } from "../log.ts";
 import { storedBytes } from "./record_batch.ts";
 
@@ -13,8 +13,6 @@ import { storedBytes } from "./record_batch.ts";
 const BATCH_OVERHEAD_BYTES = 1_024;
 
 /**
- * The answer to a read.
- *
  * @param entries in order, from the first entry that ends after the cursor; iterated only as far as the answer needs
  */
 export function answerRead(
@@ -25,10 +23,7 @@ export function answerRead(
   const { epochs, firstOffset, endOffset } = bounds;
   const judgement = judgeCursor(request.after, epochs, firstOffset, endOffset);
   if (judgement.kind === "trimmed") return judgement;
-  if (judgement.kind === "truncated") {
-    const { divergence } = judgement;
-    return { kind: "truncated", divergence: offset(divergence), resume: cursorBefore(epochs, divergence) };
-  }
+  if (judgement.kind === "truncated") return { ...judgement, resume: cursorBefore(epochs, judgement.divergence) };
   const batches: RecordBatch[] = [];
   if (request.committedOffset <= (request.after?.offset ?? -1) + 1) return { kind: "records", batches };
   let sizeBytes = 0;
@@ -49,17 +44,16 @@ function* flatten(entries: Iterable<readonly RecordBatch[]>): Iterable<RecordBat
   for (const entry of entries) yield* entry;
 }
 
-/** Reads the batches of the entry that holds the record at a position; empty where no entry does. */
-export type SeekProbe = (at: Position) => Promise<readonly RecordBatch[]>;
-
 /**
  * The cursor after which the first record was appended at or after `timeMs`, by bisection. Batches of one owner have
  * ascending times. Where the clocks of two owners disagree the cursor is only near that record (E24).
+ *
+ * @param probe reads the batches of the entry that holds the record at a position; none where no entry does
  */
 export async function seekByTime(
   bounds: ChannelBounds,
   timeMs: number,
-  probe: SeekProbe,
+  probe: (at: Position) => Promise<readonly RecordBatch[]>,
 ): Promise<Position | undefined> {
   let low: number = bounds.firstOffset;
   let high: number = bounds.endOffset;

@@ -48,7 +48,7 @@ export interface ChainState {
   readonly position: Uint8Array | undefined;
 }
 
-/** The new values of the channels and chains (by {@linkcode chainName}) that a plan changes. Undefined: a forgotten chain. */
+/** The new values that a plan gives to channels and to chains, by {@linkcode chainName}. Undefined: a forgotten chain. */
 export interface StateChanges {
   readonly channels: ReadonlyMap<Channel, ChannelBounds>;
   readonly chains: ReadonlyMap<string, ChainState | undefined>;
@@ -162,12 +162,7 @@ export function checkOwnership(ownership: Ownership, currentEpoch: number | unde
   }
 }
 
-/** The answer to `openChain`, and the chain's new value. A refused one changes nothing. */
-export interface OpenPlan extends StateChanges {
-  readonly outcome: OpenChainOutcome;
-}
-
-/** Plans the opening of a chain (E1), which is made where the partition has none. */
+/** Plans the opening of a chain (E1), which is made where the partition has none. A refused one changes nothing. */
 export function planOpen(
   state: PartitionState,
   channel: Channel,
@@ -175,7 +170,7 @@ export function planOpen(
   producerEpoch: number,
   nowMs: number,
   owner?: string,
-): OpenPlan {
+): StateChanges & { readonly outcome: OpenChainOutcome } {
   const draft = new PartitionDraft(state);
   const name = chainName(channel, producerId);
   const chain = draft.chain(name);

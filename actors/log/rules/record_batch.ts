@@ -41,22 +41,12 @@ const TRACE_START_BYTES = 5;
 const SEQUENCE_BYTES = 24;
 
 /** Bytes that `batch` takes in an entry. */
-export function storedBytes(batch: StoredBatch): number {
-  const listed = "list" in batch.sequences ? batch.sequences.list.length : 1;
-  return (
-    FIXED_BYTES +
-    listed * SEQUENCE_BYTES +
-    Buffer.byteLength(batch.producerId) +
-    traceBytes(batch) +
-    (batch.rejected?.length ?? 0) +
-    batch.events.length
-  );
-}
-
-function traceBytes({ traceparent, traces }: StoredBatch): number {
-  if (traces === undefined) return traceparent === undefined ? 0 : Buffer.byteLength(traceparent);
-  let sizeBytes = traces.length * TRACE_START_BYTES;
-  for (const { traceparent: context } of traces) sizeBytes += context?.length ?? 0;
+export function storedBytes({ producerId, sequences, rejected, traceparent, traces, events }: StoredBatch): number {
+  const listed = "list" in sequences ? sequences.list.length : 1;
+  let sizeBytes = FIXED_BYTES + listed * SEQUENCE_BYTES + Buffer.byteLength(producerId) + events.length;
+  if (rejected !== undefined) sizeBytes += rejected.length;
+  if (traces !== undefined) for (const one of traces) sizeBytes += TRACE_START_BYTES + (one.traceparent?.length ?? 0);
+  else if (traceparent !== undefined) sizeBytes += Buffer.byteLength(traceparent);
   return sizeBytes;
 }
 
