@@ -80,10 +80,11 @@ export function settleAppends(
 ): Effects {
   const done = state.inFlight;
   state.inFlight = [];
-  clear(
-    state,
-    done.filter((_, index) => result.outcomes[index]?.kind !== "gap").map(({ batch }) => batch),
-  );
+  if (state.suspects.size > 0)
+    clear(
+      state,
+      done.filter((_, index) => result.outcomes[index]?.kind !== "gap"),
+    ); // P11
   const written: WrittenBatch[] = [];
   const answers = new Map<ReplyTo, PartitionAnswer[]>();
   for (const [index, { batch, requestId, replyTo }] of done.entries()) {

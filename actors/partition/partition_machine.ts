@@ -85,12 +85,7 @@ function effectsOf(state: PartitionState, message: PartitionMessage, nowMs: numb
     }
     case "append_failed":
       if (isLastAppend(state, message.epoch)) return handedOver(state);
-      if (message.error instanceof InvariantError) {
-        suspect(
-          state.suspects,
-          state.inFlight.map(({ batch }) => batch),
-        );
-      }
+      if (message.error instanceof InvariantError) suspect(state.suspects, state.inFlight);
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [];
     case "ownership_doubted":
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [];

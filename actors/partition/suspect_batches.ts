@@ -21,13 +21,15 @@ import {
 /** Suspects that are remembered. A forgotten one that comes again fails once more, and is found again. */
 const SUSPECTS_MAX = 1_000;
 
+type OfBatch = { readonly batch: AppendBatch };
+
 const nameOf = (batch: AppendBatch): string => `${batch.producerId}\0${firstSequence(batch.sequences).join()}`;
 
 /** An append of these batches failed, or its arrival crashed the partition's actor. */
-export function suspect(suspects: Suspects, batches: readonly AppendBatch[]): void {
-  for (const batch of batches) {
+export function suspect(suspects: Suspects, appends: readonly OfBatch[]): void {
+  for (const { batch } of appends) {
     const name = nameOf(batch);
-    const verdict = batches.length === 1 ? "refused" : (suspects.get(name)?.verdict ?? "suspect");
+    const verdict = appends.length === 1 ? "refused" : (suspects.get(name)?.verdict ?? "suspect");
     suspects.delete(name);
     suspects.set(name, { verdict, producerId: batch.producerId, first: firstSequence(batch.sequences) });
   }
@@ -56,9 +58,9 @@ export const refuseSuspects = (state: PartitionState): Effects =>
  * Clears all suspects that begin within these batches, which were written or found in the log: a producer may have cut its
  * events into other batches. So no event of a batch that stays refused is in the log, and its producer may rely on that.
  */
-export function clear({ suspects }: PartitionState, batches: readonly AppendBatch[]): void {
+export function clear({ suspects }: PartitionState, appends: readonly OfBatch[]): void {
   for (const [name, suspect] of suspects) {
-    if (batches.some((batch) => begins(suspect, batch))) suspects.delete(name);
+    if (appends.some(({ batch }) => begins(suspect, batch))) suspects.delete(name);
   }
 }
 

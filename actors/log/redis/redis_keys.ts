@@ -2,13 +2,7 @@
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
 import type { Channel } from "../log.ts";
 
-export interface Keys {
-  readonly meta: string;
-  readonly chains: string;
-  readonly verdicts: string;
-  readonly checkpoints: string;
-  stream(channel: Channel): string;
-}
+export type Keys = ReturnType<typeof keysOf>;
 
 /** The keys of all partitions that this process has used. Names are made once, not for each call. */
 export class KnownKeys {
@@ -32,7 +26,7 @@ export class KnownKeys {
 }
 
 /** All keys of a partition have one hash tag, so that they share a slot. */
-function keysOf(prefix: string, partition: PartitionReference): Keys {
+function keysOf(prefix: string, partition: PartitionReference) {
   const base = `${prefix}{${partitionName(partition)}}:`;
   const streams = new Map<Channel, string>();
   const nameStream = (channel: Channel): string => {
@@ -45,6 +39,6 @@ function keysOf(prefix: string, partition: PartitionReference): Keys {
     chains: `${base}chains`,
     verdicts: `${base}verdicts`,
     checkpoints: `${base}checkpoints`,
-    stream: (channel) => streams.get(channel) ?? nameStream(channel),
+    stream: (channel: Channel): string => streams.get(channel) ?? nameStream(channel),
   };
 }

@@ -41,6 +41,8 @@ const PROBE_EVERY_MS = 1_000;
 /** Deadline of a call, unless the store's options name another. */
 export const CALL_TIMEOUT_MS = 10_000;
 
+export const NOT_CONNECTED = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" } as const;
+
 /** Patterns of Redis' messages, with the failure that each tells. The first match counts. */
 const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
   [/^OOM|^MISCONF.*space|No space left/i, "DISK_FULL"],
@@ -51,10 +53,7 @@ export class RedisLink implements RedisConnection {
   readonly #options: LinkOptions;
   readonly #calls: LinkCalls;
   readonly #deadlines: CallDeadlines;
-  readonly #health = new StoreHealth(
-    { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" },
-    { everyMs: PROBE_EVERY_MS, attempt: () => this.#lookAgain() },
-  );
+  readonly #health = new StoreHealth(NOT_CONNECTED, { everyMs: PROBE_EVERY_MS, attempt: () => this.#lookAgain() });
   #checking: Promise<void> | undefined;
   #connecting: Promise<void> | undefined;
   #isLooking = false;
@@ -79,7 +78,7 @@ export class RedisLink implements RedisConnection {
       client.on("reconnecting", () => this.#lose("The connection was lost"));
       // A link that is closed while it connects must end the new connection, which would keep the process alive.
       client.on("connect", () => this.#isClosed && client.destroy());
-      client.on("ready", () => void this.#recheck());
+      client.on("ready", () => this.#recheck());
     }
   }
 
@@ -110,6 +109,10 @@ export class RedisLink implements RedisConnection {
   async begin(): Promise<void> {
     this.#isLooking = true;
     await this.connect();
+    await this.#checkNow();
+  }
+
+  async #checkNow(): Promise<void> {
     try {
       await this.#check();
     } catch (error) {
@@ -145,7 +148,6 @@ export class RedisLink implements RedisConnection {
     this.#health.onChange(listener);
   }
 
-  /** @param isAsked sends ASKING first, so that the server answers for a slot that is still moving to it */
   write(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
     return this.#use(() => this.#calls.write({ name, keys, args, isAsked }));
   }
@@ -214,23 +216,20 @@ export class RedisLink implements RedisConnection {
   }
 
   /** C2, after a reconnect. The state tells a failure, and the next look follows within `PROBE_EVERY_MS`. */
-  #recheck(): Promise<void> {
-    if (this.#isClosed || !this.#isLooking || !this.#isConnected) return Promise.resolve();
-    return this.#check().catch((error: unknown) => {
+  #recheck(): void {
+    if (this.#isClosed || !this.#isLooking || !this.#isConnected) return;
+    this.#check().catch((error: unknown) => {
       const { code, message } = this.failure(error);
       if (!this.#isClosed) this.#health.change({ kind: "unavailable", code, reason: message });
     });
   }
 
-  /** Called every `PROBE_EVERY_MS` while the server cannot be used. */
   #lookAgain(): void {
-    if (!this.#isReplica) {
-      void this.#recheck();
-      return;
-    }
+    const isReplica = this.#isReplica;
     this.#isReplica = false;
     // C5. The server closes each connection. Its client connects again by itself, and the link looks at the server then.
-    for (const client of this.#calls.clients) client.sendCommand(["QUIT"]).catch(ignore);
+    if (!isReplica) this.#recheck();
+    else for (const client of this.#calls.clients) client.sendCommand(["QUIT"]).catch(ignore);
   }
 
   #check(): Promise<void> {
@@ -261,11 +260,7 @@ export class RedisLink implements RedisConnection {
     if (this.#isClosed)
       throw new UnavailableError("STOPPING", "Cannot probe Redis as the connection must be open: it is closed");
     if (!this.#isConnected) this.#checkUsable();
-    try {
-      await this.#check();
-    } catch (error) {
-      throw this.failure(error);
-    }
+    await this.#checkNow();
   }
 
   async close(): Promise<void> {
