@@ -5,10 +5,10 @@ import {
   isCurrent,
   isLeaving,
   notOwner,
-  type PartitionMessage,
   type PartitionState,
   type PendingChain,
   refuseAll,
+  type Told,
 } from "./partition_messages.ts";
 
 export function queueChainCall(state: PartitionState, request: PendingChain["request"]): Effects {
@@ -31,10 +31,7 @@ export function dueCalls(state: PartitionState): Effects {
 }
 
 /** The call waits again. Under the present ownership, its failure is also a doubt about that (P3). */
-export function chainFailed(
-  state: PartitionState,
-  { call, epoch }: Extract<PartitionMessage, { type: "chain_failed" }>,
-): Effects {
+export function chainFailed(state: PartitionState, { call, epoch }: Told<"chain_failed">): Effects {
   if (isLeaving(state)) return refuseAll([call], notOwner(state));
   if (state.phase === "owning" && !isCurrent(state, epoch)) return queueChainCall(state, call.request);
   state.chainCalls.push(call);

@@ -5,9 +5,9 @@ import type { AppendBatch } from "../log/log.ts";
 import {
   type Effects,
   PARTITION_LIMITS,
-  type PartitionMessage,
   type PartitionState,
   reply,
+  type Told,
   takePending,
   type Waiting,
 } from "./partition_messages.ts";
@@ -15,10 +15,7 @@ import {
 type OfProducer = Pick<AppendBatch, "producerId" | "producerEpoch">;
 
 /** P10: remembers the producer's life that opened its chain, and refuses waiting batches of its former lives. */
-export function supersede(
-  state: PartitionState,
-  { call, answer }: Extract<PartitionMessage, { type: "chain_answered" }>,
-): Effects {
+export function supersede(state: PartitionState, { call, answer }: Told<"chain_answered">): Effects {
   if (answer.kind !== "opened" || answer.outcome.kind !== "opened") return [];
   const { producerId, producerEpoch } = call.request;
   const { openedEpochs } = state;

@@ -9,10 +9,10 @@ import {
   notOwner,
   PARTITION_LIMITS,
   type PartitionEffect,
-  type PartitionMessage,
   type PartitionState,
   type PendingAppend,
   refuseAll,
+  type Told,
   type WrittenBatch,
 } from "./partition_messages.ts";
 import { fullError } from "./partition_retention.ts";
@@ -74,10 +74,7 @@ export function appendGroup(state: PartitionState): Effects {
 }
 
 /** P1: answers the batches in flight as the log has judged them. */
-export function settleAppends(
-  state: PartitionState,
-  { epoch, result }: Extract<PartitionMessage, { type: "appended" }>,
-): Effects {
+export function settleAppends(state: PartitionState, { epoch, result }: Told<"appended">): Effects {
   const done = state.inFlight;
   state.inFlight = [];
   if (state.suspects.size > 0)

@@ -43,7 +43,7 @@ import {
   reply,
   type Waiting,
 } from "./partition_messages.ts";
-import { sweep, trimEffects } from "./partition_retention.ts";
+import { SWEEP_LATER, sweep, trimEffects } from "./partition_retention.ts";
 import { refuseSuspects, suspect } from "./suspect_batches.ts";
 
 /** Steps the machine: updates the state in place, and returns the effects in their order. */
@@ -55,10 +55,7 @@ export const stepPartition = (state: PartitionState, message: PartitionMessage, 
 function effectsOf(state: PartitionState, message: PartitionMessage, nowMs: number): Effects {
   switch (message.type) {
     case "start":
-      return [
-        ...claim(state),
-        { type: "wait", delayMs: PARTITION_LIMITS.sweepEveryMs, message: { type: "sweep_due" } },
-      ];
+      return [...claim(state), SWEEP_LATER];
     case "granted":
       return granted(state, message.grant);
     case "hand_over":

@@ -104,6 +104,9 @@ export type PartitionMessage =
   | { readonly type: "aged"; readonly channel: Channel; readonly beforeOffset: Offset }
   | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
 
+/** The message of one type. */
+export type Told<Type extends PartitionMessage["type"]> = Extract<PartitionMessage, { readonly type: Type }>;
+
 export type PartitionEffect =
   | { readonly type: "claim"; readonly grant: Grant; readonly atLeast: Epoch }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: PartitionMessage }

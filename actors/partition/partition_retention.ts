@@ -4,14 +4,15 @@ import { type Offset, offset, partitionName } from "../../protocols/position.ts"
 import type { Channel } from "../log/log.ts";
 import { type Effects, PARTITION_LIMITS, type PartitionEffect, type PartitionState } from "./partition_messages.ts";
 
+export const SWEEP_LATER: PartitionEffect = {
+  type: "wait",
+  delayMs: PARTITION_LIMITS.sweepEveryMs,
+  message: { type: "sweep_due" },
+};
+
 /** Trims channels beyond `bytesMax`, judges whether the partition is full, and asks for the next sweep. */
 export function sweep(state: PartitionState, nowMs: number): Effects {
-  const again: PartitionEffect = {
-    type: "wait",
-    delayMs: PARTITION_LIMITS.sweepEveryMs,
-    message: { type: "sweep_due" },
-  };
-  if (state.ownership === undefined) return [again];
+  if (state.ownership === undefined) return [SWEEP_LATER];
   const trims = [...state.channels].flatMap(([channel, bounds]) => {
     const excess = bounds.sizeBytes - state.retention.bytesMax;
     const records = bounds.endOffset - bounds.firstOffset;
@@ -21,7 +22,7 @@ export function sweep(state: PartitionState, nowMs: number): Effects {
   });
   judgeFullness(state);
   const agedBeforeMs = nowMs - state.retention.ageMaxMs;
-  return [{ type: "sweep", ownership: state.ownership, agedBeforeMs }, ...trims, again];
+  return [{ type: "sweep", ownership: state.ownership, agedBeforeMs }, ...trims, SWEEP_LATER];
 }
 
 /** P5: a trim up to `wantedOffset`, or only up to the first record that a consumer needs. */

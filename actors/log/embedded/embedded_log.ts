@@ -15,16 +15,7 @@ import { EMPTY_BOUNDS } from "../bounds.ts";
 import type { Channel, DurabilityTier, Log, Ownership } from "../log.ts";
 import { planAppend } from "../rules/append_plan.ts";
 import { declareLostBy } from "../rules/lost_batch.ts";
-import {
-  applyChanges,
-  checkOwnership,
-  claimedState,
-  type PartitionState,
-  planExpiry,
-  planOpen,
-  type StateChanges,
-  trimmedChannel,
-} from "../rules/partition_state.ts";
+import * as Decide from "../rules/partition_state.ts";
 import type { ReadTurns } from "../rules/read_turns.ts";
 import { decodeEntry, encodeEntry } from "../rules/record_batch.ts";
 import { encoded } from "../rules/unencodable.ts";
@@ -58,7 +49,7 @@ export class EmbeddedLog implements Log {
   readonly #options: EmbeddedLogOptions;
   readonly #store: OrderedStore;
   readonly #queue: CommitQueue;
-  readonly #partitions = new Map<string, PartitionState>();
+  readonly #partitions = new Map<string, Decide.PartitionState>();
   readonly #registry: StoreRegistry;
   readonly #reads: EmbeddedReads;
   readonly #encodeEntry: typeof encodeEntry;
@@ -93,7 +84,7 @@ export class EmbeddedLog implements Log {
     const prefix = Stored.partitionPrefix(partition);
     const store = this.#store.identity;
     const known = this.#load(prefix);
-    const state = claimedState(known, grant, atLeast, settings, this.#options.nowMs());
+    const state = Decide.claimedState(known, grant, atLeast, settings, this.#options.nowMs());
     const writes: StateWrites = new Map([[Stored.fenceKey(prefix), Stored.encodeFence(state)]]);
     if (known === undefined) writeChanges(writes, prefix, state);
     const written = this.#queue.write(writes, true);
@@ -108,7 +99,7 @@ export class EmbeddedLog implements Log {
 
   readonly openChain: Log["openChain"] = async (ownership, ...request) => {
     const { prefix, state } = this.#owned(ownership);
-    const plan = planOpen(state, ...request);
+    const plan = Decide.planOpen(state, ...request);
     await this.#change(prefix, state, plan, isFlushed(state));
     return plan.outcome;
   };
@@ -120,7 +111,7 @@ export class EmbeddedLog implements Log {
       return { plan, writes: appendWrites(this.#encodeEntry, prefix, state, request, plan) };
     });
     const written = this.#queue.write(writes, isFlushed(state));
-    applyChanges(state, plan);
+    Decide.applyChanges(state, plan);
     await written;
     if (plan.duplicates.length === 0) return { outcomes: plan.outcomes, endOffset: plan.endOffset };
     const outcomes = plan.outcomes.map((outcome, index) => {
@@ -136,14 +127,14 @@ export class EmbeddedLog implements Log {
   /** M1: queues the bytes of a plan, beside `writes`, then applies the plan. */
   #change(
     prefix: string,
-    state: PartitionState,
-    plan: StateChanges,
+    state: Decide.PartitionState,
+    plan: Decide.StateChanges,
     isFlushed: boolean,
     writes: StateWrites = new Map(),
   ): Promise<void> {
     writeChanges(writes, prefix, plan);
     const written = this.#queue.write(writes, isFlushed);
-    applyChanges(state, plan);
+    Decide.applyChanges(state, plan);
     return written;
   }
 
@@ -155,7 +146,7 @@ export class EmbeddedLog implements Log {
         this.#removal(prefix, channel, beforeOffset),
       );
       if (writes.size === 0) return bounds;
-      const channels = new Map([[channel, trimmedChannel(bounds, firstOffset, sizeBytes)]]);
+      const channels = new Map([[channel, Decide.trimmedChannel(bounds, firstOffset, sizeBytes)]]);
       await this.#change(prefix, state, { channels, chains: new Map() }, isFlushed(state), writes);
     }
   };
@@ -187,7 +178,7 @@ export class EmbeddedLog implements Log {
   readonly expireChains: Log["expireChains"] = async (ownership, nowMs) => {
     const { prefix, state } = this.#owned(ownership);
     const writes: StateWrites = new Map();
-    const changes = planExpiry(state, nowMs);
+    const changes = Decide.planExpiry(state, nowMs);
     guarded(this.#store, () => {
       for (const name of changes.chains.keys()) {
         if (!name.startsWith("records\0")) continue;
@@ -209,10 +200,10 @@ export class EmbeddedLog implements Log {
   };
 
   /** Throws `FencedError` unless the ownership is the newest (log L2). */
-  #owned(ownership: Ownership): { readonly prefix: string; readonly state: PartitionState } {
+  #owned(ownership: Ownership): { readonly prefix: string; readonly state: Decide.PartitionState } {
     const prefix = Stored.partitionPrefix(ownership.partition);
     const state = this.#load(prefix);
-    checkOwnership(ownership, state?.epoch, this.#store.identity);
+    Decide.checkOwnership(ownership, state?.epoch, this.#store.identity);
     if (state === undefined)
       throw new ConfigurationError(
         "STORE_MISCONFIGURED",
@@ -222,7 +213,7 @@ export class EmbeddedLog implements Log {
   }
 
   /** The partition's state, from memory or else from the store; undefined where the partition was never claimed. */
-  #load(prefix: string): PartitionState | undefined {
+  #load(prefix: string): Decide.PartitionState | undefined {
     const inMemory = this.#partitions.get(prefix);
     if (inMemory !== undefined) {
       // A read of the store, so that one that is away refuses the call before anything is decided.
@@ -248,4 +239,4 @@ export class EmbeddedLog implements Log {
   close: Log["close"] = () => this.#store.close();
 }
 
-const isFlushed = ({ settings }: PartitionState): boolean => settings.tier === "fsync";
+const isFlushed = ({ settings }: Decide.PartitionState): boolean => settings.tier === "fsync";

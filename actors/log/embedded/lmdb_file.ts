@@ -38,12 +38,7 @@ interface DataFile {
   readonly sizeBytes: number;
 }
 
-interface Meta {
-  readonly pageBytes: number;
-  readonly roots: readonly bigint[];
-  readonly lastPage: bigint;
-  readonly transaction: bigint;
-}
+type Meta = ReturnType<typeof metaOf>;
 
 /**
  * Throws `UnavailableError`: `STORE_CORRUPT` where the folder's data file cannot be opened safely, `STORE_LOST` where it is
@@ -92,7 +87,7 @@ function check(file: DataFile): void {
 }
 
 /** F1: reads a meta page, and throws where it is not valid. */
-function metaOf(file: DataFile, index: number, at: number): Meta {
+function metaOf(file: DataFile, index: number, at: number) {
   const what = `meta page ${index}`;
   if (at + META_BYTES > file.sizeBytes) throw cutShort(file, what);
   const bytes = bytesAt(file, at, META_BYTES);

@@ -19,6 +19,7 @@ import {
   type UnavailableCode,
   UnavailableError,
 } from "../../../protocols/errors.ts";
+import { settledWithin } from "../../kernel/settled_within.ts";
 import type { StoreState } from "../log.ts";
 import { StoreHealth } from "../rules/store_health.ts";
 import { checkDataFile } from "./lmdb_file.ts";
@@ -151,20 +152,11 @@ export class LmdbStore implements OrderedStore {
   }
 
   /** D2. The flush of the newest commit covers all before it. */
-  #flush(): Promise<void> {
+  async #flush(): Promise<void> {
     const { flushed } = this.#database;
-    return new Promise((resolve, reject) => {
-      // LMDB never settles the promise of a flush that failed.
-      const timer = setTimeout(() => reject(new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`)), FLUSH_TIMEOUT_MS);
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        then();
-      };
-      flushed.then(
-        () => settle(resolve),
-        (error: unknown) => settle(() => reject(error)),
-      );
-    });
+    // LMDB never settles the promise of a flush that failed.
+    if (!(await settledWithin(flushed, FLUSH_TIMEOUT_MS))) throw new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`);
+    await flushed;
   }
 
   failure(error: unknown): Error {

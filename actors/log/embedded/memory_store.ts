@@ -124,16 +124,19 @@ export class MemoryStore implements OrderedStore {
 
   // Faults, for the simulator.
 
+  /** Makes the next commits fail, one for each timing. */
   failNext(timings: readonly FailureTiming[]): void {
     this.#failures.push(...timings);
   }
 
+  /** While the store is away every call rejects with `UnavailableError`. */
   setAway(isAway: boolean): void {
     if (isAway === this.#isAway) return;
     this.#isAway = isAway;
     for (const listener of this.#listeners) listener(this.state());
   }
 
+  /** While flushes are held they fail, so that no append of tier `fsync` is acknowledged. */
   setFlushHeld(isHeld: boolean): void {
     this.#isFlushHeld = isHeld;
   }

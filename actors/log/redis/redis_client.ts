@@ -2,6 +2,7 @@
 
 import { loadDriver } from "../../../deps.ts";
 import { backoffMs, shortenedMs } from "../../../protocols/clock.ts";
+import { settledWithin } from "../../kernel/settled_within.ts";
 import type { RedisArgument, RedisReply } from "./redis_connection.ts";
 
 export interface RedisClient {
@@ -37,14 +38,11 @@ export async function clientsOf(url: string, reconnectStrategy = again): Promise
 export async function askOnce(url: string, command: RedisArgument[], withinMs: number): Promise<RedisReply> {
   const client = (await clientsOf(url, () => false))();
   client.on("error", () => undefined); // connect() rejects with the error
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${hostOf(url)} does not answer within ${withinMs} ms`)), withinMs);
-  });
+  const answer = client.connect().then(() => client.sendCommand(command));
   try {
-    return await Promise.race([client.connect().then(() => client.sendCommand(command)), late]);
+    if (await settledWithin(answer, withinMs)) return await answer;
+    throw new Error(`${hostOf(url)} does not answer within ${withinMs} ms`);
   } finally {
-    clearTimeout(timer);
     client.destroy();
   }
 }

@@ -13,7 +13,6 @@
  *       they do not pile up behind those that were given up.
  */
 import { HeadraceError, reasonOf, type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
-import type { StoreState } from "../log.ts";
 import { StoreHealth } from "../rules/store_health.ts";
 import { CallDeadlines } from "./link/call_deadlines.ts";
 import { LinkCalls } from "./link/link_calls.ts";
@@ -132,38 +131,24 @@ export class RedisLink implements RedisConnection {
     return this.#options.id.value ?? "";
   }
 
-  identityOf(): string {
-    return this.#calls.identity;
-  }
+  readonly identityOf: RedisConnection["identityOf"] = () => this.#calls.identity;
+  readonly stateOf: RedisConnection["stateOf"] = () => this.#health.state;
+  readonly state: RedisConnection["state"] = () => this.#health.state;
+  readonly onStateChange: RedisConnection["onStateChange"] = (listener) => this.#health.onChange(listener);
+  readonly settingOf: RedisConnection["settingOf"] = (_key, name) => settingOf(this.#calls.writer, name);
 
-  stateOf(): StoreState {
-    return this.#health.state;
-  }
-
-  state(): StoreState {
-    return this.#health.state;
-  }
-
-  onStateChange(listener: (state: StoreState) => void): void {
-    this.#health.onChange(listener);
-  }
-
-  write(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
-    return this.#use(() => this.#calls.write({ name, keys, args, isAsked }));
+  write(
+    name: string,
+    keys: readonly string[],
+    args: RedisArguments,
+    replicas?: number,
+    isAsked = false,
+  ): Promise<RedisReply> {
+    return this.#use(() => this.#calls.write({ name, keys, args, isAsked }, replicas));
   }
 
   readFunction(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
     return this.#use(() => this.#calls.readFunction({ name, keys, args, isAsked }));
-  }
-
-  writeToReplicas(
-    name: string,
-    keys: readonly string[],
-    args: RedisArguments,
-    replicas: number,
-    isAsked = false,
-  ): Promise<RedisReply> {
-    return this.#use(() => this.#calls.writeToReplicas({ name, keys, args, isAsked }, replicas));
   }
 
   read(args: readonly RedisArgument[], isAsked = false): Promise<RedisReply> {
@@ -250,10 +235,6 @@ export class RedisLink implements RedisConnection {
     const reply = probed ?? (await this.#calls.write({ name: "who", keys: [], args: [], isAsked: false }));
     this.#calls.identity = String((reply as Buffer[])[1]);
     this.#health.change({ kind: "ready" });
-  }
-
-  settingOf(_key: string, name: string): Promise<string> {
-    return settingOf(this.#calls.writer, name);
   }
 
   async probe(): Promise<void> {

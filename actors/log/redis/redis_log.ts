@@ -38,11 +38,8 @@ const LIBRARY: RedisLibrary = {
   waitsForReplicas: true,
 };
 
-/** A node remembers the log's `clusterId`, and passes it in `RedisLogOptions` at its next start. */
-export type RedisLog = Log;
-
 /** Connects a log. Rejects with `ConfigurationError` where Redis is too old or may evict keys, `UnavailableError` where it is away. */
-export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {
+export async function connectRedisLog(options: RedisLogOptions): Promise<Log> {
   return new StreamsLog(await connectRedis(options, LIBRARY));
 }
 
@@ -115,9 +112,8 @@ class StreamsLog implements Log {
     tier: DurabilityTier,
     partition: PartitionReference,
   ): Promise<RedisReply[]> {
-    const reply = (await (typeof tier === "string"
-      ? this.#redis.write(name, keys, args)
-      : this.#redis.writeToReplicas(name, keys, args, tier.replicas))) as RedisReply[];
+    const replicas = typeof tier === "string" ? undefined : tier.replicas;
+    const reply = (await this.#redis.write(name, keys, args, replicas)) as RedisReply[];
     const status = String(reply[0]);
     if (status !== "STORE_CHANGED" && status !== "STALE_EPOCH" && status !== "STALE_GRANT") return reply;
     if (status === "STORE_CHANGED") void this.#redis.probe(keys[0]).catch(() => undefined);

@@ -12,7 +12,6 @@
  */
 import { pause } from "../../../protocols/clock.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
-import type { StoreState } from "../log.ts";
 import { StoreHealth } from "../rules/store_health.ts";
 import { addressTold } from "./redis_client.ts";
 import type { RedisConnection, RedisReply } from "./redis_connection.ts";
@@ -112,27 +111,14 @@ export class RedisShards implements RedisConnection {
     return this.#options.id.value ?? "";
   }
 
-  state(): StoreState {
-    return this.#health.state;
-  }
+  readonly state: RedisConnection["state"] = () => this.#health.state;
+  readonly onStateChange: RedisConnection["onStateChange"] = (listener) => this.#health.onChange(listener);
+  readonly stateOf: RedisConnection["stateOf"] = (key) =>
+    this.#linkFor(slotOf(key))?.state() ?? { ...UNSERVED, reason: "No master serves the slot" };
+  readonly identityOf: RedisConnection["identityOf"] = (key) => this.#linkFor(slotOf(key))?.identityOf(key) ?? "";
 
-  onStateChange(listener: (state: StoreState) => void): void {
-    this.#health.onChange(listener);
-  }
-
-  stateOf(key: string): StoreState {
-    return this.#linkFor(slotOf(key))?.state() ?? { ...UNSERVED, reason: "No master serves the slot" };
-  }
-
-  identityOf(key: string): string {
-    return this.#linkFor(slotOf(key))?.identityOf() ?? "";
-  }
-
-  readonly write: RedisConnection["write"] = (name, keys, args) =>
-    this.#route(keys[0], (link, isAsked) => link.write(name, keys, args, isAsked));
-
-  readonly writeToReplicas: RedisConnection["writeToReplicas"] = (name, keys, args, replicas) =>
-    this.#route(keys[0], (link, isAsked) => link.writeToReplicas(name, keys, args, replicas, isAsked));
+  readonly write: RedisConnection["write"] = (name, keys, args, replicas) =>
+    this.#route(keys[0], (link, isAsked) => link.write(name, keys, args, replicas, isAsked));
 
   readonly readFunction: RedisConnection["readFunction"] = (name, keys, args) =>
     this.#route(keys[0], (link, isAsked) => link.readFunction(name, keys, args, isAsked));
@@ -140,9 +126,8 @@ export class RedisShards implements RedisConnection {
   readonly read: RedisConnection["read"] = (args) =>
     this.#route(String(args[1]), (link, isAsked) => link.read(args, isAsked));
 
-  async settingOf(key: string, name: string): Promise<string> {
-    return this.#linkOf(slotOf(key)).settingOf(key, name);
-  }
+  readonly settingOf: RedisConnection["settingOf"] = async (key, name) =>
+    this.#linkOf(slotOf(key)).settingOf(key, name);
 
   async probe(key?: string): Promise<void> {
     const links = key === undefined ? this.#owned() : [this.#linkOf(slotOf(key))];

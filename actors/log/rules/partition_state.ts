@@ -26,17 +26,7 @@ import {
   SHORT_LIVED_PRODUCERS,
   type TooManyProducers,
 } from "../log.ts";
-import {
-  chainName,
-  countPlace,
-  heldKey,
-  isShortLived,
-  newPlaceCounts,
-  ownerMark,
-  type PlaceCounts,
-  refusePlace,
-  SHORT_LIVED_CHAINS_MAX,
-} from "./chain_places.ts";
+import * as Places from "./chain_places.ts";
 
 export interface ChainState {
   readonly producerEpoch: number;
@@ -48,7 +38,7 @@ export interface ChainState {
   readonly position: Uint8Array | undefined;
 }
 
-/** The new values that a plan gives to channels and to chains, by {@linkcode chainName}. Undefined: a forgotten chain. */
+/** The new values that a plan gives to channels and to chains, by `chainName`. Undefined: a forgotten chain. */
 export interface StateChanges {
   readonly channels: ReadonlyMap<Channel, ChannelBounds>;
   readonly chains: ReadonlyMap<string, ChainState | undefined>;
@@ -59,10 +49,10 @@ export interface PartitionState {
   grant: Grant;
   settings: PartitionSettings;
   readonly channels: Map<Channel, ChannelBounds>;
-  /** By {@linkcode chainName}. */
+  /** By `chainName`. */
   readonly chains: Map<string, ChainState>;
   /** Counts of the places that `chains` take. */
-  readonly places: PlaceCounts;
+  readonly places: Places.PlaceCounts;
 }
 
 /** The state as it will be once a plan is applied: the plan's changes so far, over the unchanged state (P5). */
@@ -70,7 +60,7 @@ export class PartitionDraft implements StateChanges {
   readonly channels = new Map<Channel, ChannelBounds>();
   readonly chains = new Map<string, ChainState>();
   readonly #state: PartitionState;
-  readonly #added = newPlaceCounts();
+  readonly #added = Places.newPlaceCounts();
   #chainsAdded = 0;
 
   constructor(state: PartitionState) {
@@ -88,7 +78,7 @@ export class PartitionDraft implements StateChanges {
   setChain(name: string, chain: ChainState): void {
     const before = this.chain(name);
     if (before === undefined) this.#chainsAdded += 1;
-    countPlace(this.#added, name, before, chain);
+    Places.countPlace(this.#added, name, before, chain);
     this.chains.set(name, chain);
   }
 
@@ -96,9 +86,9 @@ export class PartitionDraft implements StateChanges {
   crowded(name: string, owner: string | undefined): TooManyProducers | undefined {
     const { chains, places, settings } = this.#state;
     const shortLived = places.shortLived + this.#added.shortLived;
-    const held = owner === undefined ? undefined : this.#held(heldKey(name, owner));
-    if (isShortLived(name)) return refusePlace(shortLived, SHORT_LIVED_CHAINS_MAX, held);
-    return refusePlace(chains.size + this.#chainsAdded - shortLived, settings.chains.producersMax, held);
+    const held = owner === undefined ? undefined : this.#held(Places.heldKey(name, owner));
+    if (Places.isShortLived(name)) return Places.refusePlace(shortLived, Places.SHORT_LIVED_CHAINS_MAX, held);
+    return Places.refusePlace(chains.size + this.#chainsAdded - shortLived, settings.chains.producersMax, held);
   }
 
   #held(key: string): number {
@@ -115,7 +105,7 @@ export class PartitionDraft implements StateChanges {
 export function applyChanges(state: PartitionState, { channels, chains }: StateChanges): void {
   for (const [name, channel] of channels) state.channels.set(name, channel);
   for (const [name, chain] of chains) {
-    countPlace(state.places, name, state.chains.get(name), chain);
+    Places.countPlace(state.places, name, state.chains.get(name), chain);
     if (chain === undefined) state.chains.delete(name);
     else state.chains.set(name, chain);
   }
@@ -139,7 +129,7 @@ export function claimedState(
   const {
     channels = new Map([["records", EMPTY_BOUNDS]]),
     chains = new Map(),
-    places = newPlaceCounts(),
+    places = Places.newPlaceCounts(),
   }: Partial<PartitionState> = known ?? {};
   const claimed = epoch(Math.max((known?.epoch ?? 0) + 1, atLeast, Math.floor(storeNowMs), 1));
   return { epoch: claimed, grant, settings, channels, chains, places };
@@ -172,9 +162,9 @@ export function planOpen(
   owner?: string,
 ): StateChanges & { readonly outcome: OpenChainOutcome } {
   const draft = new PartitionDraft(state);
-  const name = chainName(channel, producerId);
+  const name = Places.chainName(channel, producerId);
   const chain = draft.chain(name);
-  const mark = owner === undefined ? chain?.owner : ownerMark(owner);
+  const mark = owner === undefined ? chain?.owner : Places.ownerMark(owner);
   const refusal = chain === undefined ? draft.crowded(name, mark) : staleEpoch(chain, producerEpoch);
   if (refusal !== undefined) return { outcome: refusal, channels: draft.channels, chains: draft.chains };
   const { stored, position } = chain ?? {};
@@ -196,7 +186,7 @@ export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
   const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
   const emptyMs = Math.min(shortMs, EMPTY_CHAIN_KEPT_MS);
   for (const [name, { activeAtMs, stored }] of state.chains) {
-    const keptMs = stored === undefined ? emptyMs : isShortLived(name) ? shortMs : dedupeWindowMs;
+    const keptMs = stored === undefined ? emptyMs : Places.isShortLived(name) ? shortMs : dedupeWindowMs;
     if (nowMs - activeAtMs > keptMs) chains.set(name, undefined);
   }
   return { channels: new Map(), chains };

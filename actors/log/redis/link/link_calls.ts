@@ -37,16 +37,13 @@ export class LinkCalls {
     );
   }
 
-  write(call: FunctionCall): Promise<RedisReply> {
+  write(call: FunctionCall, replicas?: number): Promise<RedisReply> {
+    if (replicas !== undefined) return this.#replicated.write(call, replicas);
     return this.#call(this.writer, "FCALL", call);
   }
 
   readFunction(call: FunctionCall): Promise<RedisReply> {
     return this.#call(this.reader, "FCALL_RO", call);
-  }
-
-  writeToReplicas(call: FunctionCall, replicas: number): Promise<RedisReply> {
-    return this.#replicated.write(call, replicas);
   }
 
   send(client: RedisClient, command: RedisArgument[], isAsked: boolean): Promise<RedisReply> {

@@ -10,7 +10,7 @@ import {
   type StoreState,
 } from "../../../../actors/log/log.ts";
 import { REDIS_LIBRARY } from "../../../../actors/log/redis/library/redis_library.ts";
-import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../../actors/log/redis/redis_log.ts";
+import { connectRedisLog, type RedisLogOptions } from "../../../../actors/log/redis/redis_log.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
 import { dense, partition } from "../../../conformance/log/log_batches.ts";
@@ -59,7 +59,7 @@ async function untilDurable<Value>(call: () => Promise<Value>): Promise<Value> {
 const scenario = (
   name: string,
   options: RedisServerOptions,
-  run: (server: RedisServer, connect: (more?: Partial<RedisLogOptions>) => Promise<RedisLog>) => Promise<unknown>,
+  run: (server: RedisServer, connect: (more?: Partial<RedisLogOptions>) => Promise<Log>) => Promise<unknown>,
 ) =>
   test(name, async () => {
     const server = await startRedis(options);
