@@ -24,7 +24,6 @@
 import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
-import { EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
 import type { Claim, Grant } from "../log/log.ts";
 import { chainFailed, dueCalls, queueChainCall } from "./chain_calls.ts";
 import { refuseFormerLives, supersede } from "./former_lives.ts";
@@ -43,7 +42,7 @@ import {
   reply,
   type Waiting,
 } from "./partition_messages.ts";
-import { SWEEP_LATER, sweep, trimEffects } from "./partition_retention.ts";
+import { moveBeginning, SWEEP_LATER, sweep, trimEffects } from "./partition_retention.ts";
 import { refuseSuspects, suspect } from "./suspect_batches.ts";
 
 /** Steps the machine: updates the state in place, and returns the effects in their order. */
@@ -107,10 +106,7 @@ function effectsOf(state: PartitionState, message: PartitionMessage, nowMs: numb
     case "aged":
       return trimEffects(state, message.channel, message.beforeOffset);
     case "trimmed":
-      if (isCurrent(state, message.epoch)) {
-        const known = state.channels.get(message.channel) ?? EMPTY_BOUNDS;
-        state.channels.set(message.channel, trimBounds(known, message.bounds));
-      }
+      if (isCurrent(state, message.epoch)) moveBeginning(state, message.channel, message.bounds);
       return [];
   }
 }

@@ -1,7 +1,8 @@
 /** The partition machine's retention (P5): trims records that are too many or too old, unless a consumer needs them. */
 import { type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
 import { type Offset, offset, partitionName } from "../../protocols/position.ts";
-import type { Channel } from "../log/log.ts";
+import { EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
+import type { Channel, ChannelBounds } from "../log/log.ts";
 import { type Effects, PARTITION_LIMITS, type PartitionEffect, type PartitionState } from "./partition_messages.ts";
 
 export const SWEEP_LATER: PartitionEffect = {
@@ -34,6 +35,11 @@ export function trimEffects(state: PartitionState, channel: Channel, wantedOffse
   const beforeOffset = offset(Math.min(allowed, bounds.endOffset));
   if (beforeOffset <= bounds.firstOffset) return [];
   return [{ type: "trim", ownership: state.ownership, channel, beforeOffset }];
+}
+
+/** A trim has moved the beginning of a channel. */
+export function moveBeginning({ channels }: PartitionState, channel: Channel, trimmed: ChannelBounds): void {
+  channels.set(channel, trimBounds(channels.get(channel) ?? EMPTY_BOUNDS, trimmed));
 }
 
 function neededFrom(state: PartitionState, channel: Channel): { readonly offset: number; readonly consumer?: string } {

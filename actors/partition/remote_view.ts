@@ -6,10 +6,10 @@
  *       sent every `FOLLOW_EVERY_MS`, because a new link or a restarted owner does not know its followers.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
-import { type Offset, type PartitionReference, type Position, partitionName } from "../../protocols/position.ts";
+import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import { EMPTY_BOUNDS } from "../log/bounds.ts";
-import type { Channel, ChannelBounds, Log, ReadResult } from "../log/log.ts";
+import type { Channel, ChannelBounds, Log } from "../log/log.ts";
 import { LocalReference, watch } from "./link_ends.ts";
 import type { CommittedReport, PartitionRequest } from "./partition.ts";
 import type { PartitionView } from "./partition_feed.ts";
@@ -64,23 +64,16 @@ export class RemoteView implements PartitionView {
     });
   }
 
-  committedOffset(channel: Channel): Offset {
-    return this.bounds(channel).endOffset;
-  }
-
-  bounds(channel: Channel): ChannelBounds {
-    return this.#bounds.get(channel) ?? EMPTY_BOUNDS;
-  }
+  readonly bounds: PartitionView["bounds"] = (channel) => this.#bounds.get(channel) ?? EMPTY_BOUNDS;
+  readonly committedOffset: PartitionView["committedOffset"] = (channel) => this.bounds(channel).endOffset;
 
   /** X1. */
-  read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
+  readonly read: PartitionView["read"] = (channel, after, bytesMax, inParts = false) => {
     const committedOffset = this.committedOffset(channel);
     return this.#options.log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
-  }
+  };
 
-  seek(channel: Channel, timeMs: number): Promise<Position | undefined> {
-    return this.#options.log.seek(this.partition, channel, timeMs);
-  }
+  readonly seek: PartitionView["seek"] = (channel, timeMs) => this.#options.log.seek(this.partition, channel, timeMs);
 
   onAdvance(channel: Channel, listener: () => void): { stop(): void } {
     const listeners = this.#listeners.get(channel) ?? new Set();

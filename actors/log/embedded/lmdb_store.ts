@@ -20,7 +20,6 @@ import {
   UnavailableError,
 } from "../../../protocols/errors.ts";
 import { settledWithin } from "../../kernel/settled_within.ts";
-import type { StoreState } from "../log.ts";
 import { StoreHealth } from "../rules/store_health.ts";
 import { checkDataFile } from "./lmdb_file.ts";
 import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
@@ -115,9 +114,7 @@ export class LmdbStore implements OrderedStore {
     return this.#identity;
   }
 
-  get(key: string): Uint8Array | undefined {
-    return this.#database.get(Buffer.from(key));
-  }
+  readonly get: OrderedStore["get"] = (key) => this.#database.get(Buffer.from(key));
 
   *range(from: string, to: string): Iterable<readonly [string, Uint8Array]> {
     const found = this.#database.getRange({ start: Buffer.from(from), end: Buffer.from(to) });
@@ -167,13 +164,8 @@ export class LmdbStore implements OrderedStore {
     return unavailable(code, reason, error);
   }
 
-  state(): StoreState {
-    return this.#health.state;
-  }
-
-  onStateChange(listener: (state: StoreState) => void): void {
-    this.#health.onChange(listener);
-  }
+  readonly state: OrderedStore["state"] = () => this.#health.state;
+  readonly onStateChange: OrderedStore["onStateChange"] = (listener) => this.#health.onChange(listener);
 
   async probe(): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log must be open: it is closed");

@@ -25,13 +25,8 @@ export class SentinelTopology implements Topology {
     this.#keys = keysOfOne(prefix, library);
   }
 
-  urlOf(address: string): string {
-    return urlOf(this.#sentinel, address);
-  }
-
-  lookKeys(): LookKeys {
-    return this.#keys;
-  }
+  readonly urlOf: Topology["urlOf"] = (address) => urlOf(this.#sentinel, address);
+  readonly lookKeys: Topology["lookKeys"] = () => this.#keys;
 
   async masters(): Promise<readonly SlotRange[]> {
     this.#known = await newestOf(this.#sentinel, this.#known);

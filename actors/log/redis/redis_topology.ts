@@ -58,9 +58,7 @@ export class ClusterTopology implements Topology {
     this.copiedKey = library.isSpread ? `${prefix}cluster_id_copied:{${FIRST_TAG}}` : undefined;
   }
 
-  urlOf(address: string): string {
-    return urlAt(this.#seeds[0] ?? "redis://", address);
-  }
+  readonly urlOf: Topology["urlOf"] = (address) => urlAt(this.#seeds[0] ?? "redis://", address);
 
   async masters(ready: readonly RedisLink[]): Promise<readonly SlotRange[]> {
     const reasons: string[] = [];
