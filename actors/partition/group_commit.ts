@@ -1,4 +1,4 @@
-/** The partition machine's appends: which waiting batches are written together, and when (P2, P7); answers to them (P1, P4). */
+/** The partition machine's appends: which batches are written together, and when (P2, P7), and their answers (P1, P4). */
 import { isOfFormerLife, refuseFormerLife } from "./former_lives.ts";
 import type { PartitionAnswer, ReplyTo } from "./partition.ts";
 import {

@@ -1,4 +1,4 @@
-/** The two ends of the way to a partition on another node: a reference for the owner's messages, and a watch on the owner. */
+/** A partition on another node, at this end: a reference for its owner's messages, and a watch on the owner. */
 import type { ActorReference, Termination } from "../kernel/actor.ts";
 import { type TerminationSource, terminationSourceOf } from "../kernel/termination_source.ts";
 

@@ -11,7 +11,16 @@ import {
   partitionName,
 } from "../../protocols/position.ts";
 import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
-import type { AppendRequest, AppendResult, Channel, ChannelBounds, Claim, Log, ReadResult } from "../log/log.ts";
+import type {
+  AppendRequest,
+  AppendResult,
+  Channel,
+  ChannelBounds,
+  Claim,
+  Log,
+  ReadResult,
+  RecordBatch,
+} from "../log/log.ts";
 import { storedBatch } from "../log/stored_batches.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
@@ -98,12 +107,13 @@ export class OwnedFeed implements PartitionFeed {
     const addedBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
     // Without a reader no batch is kept: a reader that begins later reads the log until it has caught up.
     if ((this.#listeners.get("records")?.size ?? 0) === 0) this.#tail.clear();
-    else
-      for (const one of written) {
-        this.#tail.push({ epoch: this.epoch, firstOffset: one.firstOffset, ...storedBatch(one.batch) });
-      }
+    else for (const one of written) this.#tail.push(this.#asRead(one));
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
     this.#advance("records", endOffset, addedBytes);
+  }
+
+  #asRead({ batch, firstOffset }: WrittenBatch): RecordBatch {
+    return { epoch: this.epoch, firstOffset, ...storedBatch(batch) };
   }
 
   /** Retention moved the beginning of a channel. */

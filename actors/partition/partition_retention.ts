@@ -5,11 +5,8 @@ import { EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
 import type { Channel, ChannelBounds } from "../log/log.ts";
 import { type Effects, PARTITION_LIMITS, type PartitionEffect, type PartitionState } from "./partition_messages.ts";
 
-export const SWEEP_LATER: PartitionEffect = {
-  type: "wait",
-  delayMs: PARTITION_LIMITS.sweepEveryMs,
-  message: { type: "sweep_due" },
-};
+const { sweepEveryMs } = PARTITION_LIMITS;
+export const SWEEP_LATER: PartitionEffect = { type: "wait", delayMs: sweepEveryMs, message: { type: "sweep_due" } };
 
 /** Trims channels beyond `bytesMax`, judges whether the partition is full, and asks for the next sweep. */
 export function sweep(state: PartitionState, nowMs: number): Effects {

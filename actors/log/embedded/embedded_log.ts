@@ -52,7 +52,6 @@ export class EmbeddedLog implements Log {
   readonly #partitions = new Map<string, Decide.PartitionState>();
   readonly #registry: StoreRegistry;
   readonly #reads: EmbeddedReads;
-  readonly #encodeEntry: typeof encodeEntry;
 
   constructor(options: EmbeddedLogOptions) {
     const { store } = options;
@@ -63,7 +62,6 @@ export class EmbeddedLog implements Log {
     this.#queue = new CommitQueue(store, () => this.#forget());
     this.#registry = new StoreRegistry(store, this.#queue, options.nowMs);
     this.#reads = new EmbeddedReads(store, options.readTurns);
-    this.#encodeEntry = options.encodeEntry ?? encodeEntry;
   }
 
   /** Forgets the state in memory, so that the store is read anew (M1). */
@@ -108,7 +106,7 @@ export class EmbeddedLog implements Log {
     const { prefix, state } = this.#owned(ownership);
     const { plan, writes } = encoded(ownership.partition, () => {
       const plan = planAppend(state, request);
-      return { plan, writes: appendWrites(this.#encodeEntry, prefix, state, request, plan) };
+      return { plan, writes: appendWrites(this.#options.encodeEntry ?? encodeEntry, prefix, state, request, plan) };
     });
     const written = this.#queue.write(writes, isFlushed(state));
     Decide.applyChanges(state, plan);

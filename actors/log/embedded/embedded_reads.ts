@@ -8,7 +8,7 @@ import { EMPTY_BOUNDS } from "../bounds.ts";
 import type { AppendBatch, Channel, ChannelBounds, Log, ReadRequest, RecordBatch, StoredVerdict } from "../log.ts";
 import { placeCountsOf } from "../rules/chain_places.ts";
 import { LargeBatches } from "../rules/large_batches.ts";
-import { answerRead, seekByTime } from "../rules/log_reading.ts";
+import { answerRead, holderOf, seekByTime } from "../rules/log_reading.ts";
 import type { PartitionState } from "../rules/partition_state.ts";
 import type { ReadTurns } from "../rules/read_turns.ts";
 import { decodeEntry } from "../rules/record_batch.ts";
@@ -51,32 +51,29 @@ export class EmbeddedReads {
       const bounds = this.#bounds(prefix, channel);
       const entries = Stored.entriesPrefix(prefix, channel);
       const kept = inParts ? this.#large.find(entries, after, bounds) : undefined;
-      if (kept !== undefined) return answerRead(bounds, request, [[kept]]);
-      const answer = answerRead(bounds, request, this.#entriesAfter(prefix, channel, after));
+      if (kept !== undefined) return answerRead(bounds, request, [kept]);
+      const answer = answerRead(bounds, request, this.#batchesAfter(prefix, channel, after));
       if (inParts) this.#large.keep(entries, answer);
       return answer;
     });
   }
 
-  *#entriesAfter(prefix: string, channel: Channel, after: Position | undefined): Iterable<RecordBatch[]> {
+  *#batchesAfter(prefix: string, channel: Channel, after: Position | undefined): Iterable<RecordBatch> {
     const entries = Stored.entriesPrefix(prefix, channel);
     const from = after === undefined ? entries : Stored.entryKey(prefix, channel, after.epoch, after.offset + 1);
     for (const [key, value] of this.#store.range(from, rangeEnd(entries))) {
       const place = Stored.entryPlace(key);
-      yield decodeEntry(value, place.epoch, place.lastOffset);
+      yield* decodeEntry(value, place.epoch, place.lastOffset);
     }
   }
 
   readonly seek: Log["seek"] = async (partition, channel, timeMs) => {
     const prefix = Stored.partitionPrefix(partition);
     const bounds = guarded(this.#store, () => this.#bounds(prefix, channel));
-    return seekByTime(bounds, timeMs, async (at) =>
-      guarded(this.#store, () => {
-        const before = { epoch: at.epoch, offset: offset(at.offset - 1) };
-        for (const entry of this.#entriesAfter(prefix, channel, before)) return entry;
-        return [];
-      }),
-    );
+    return seekByTime(bounds, timeMs, async (at) => {
+      const before = { epoch: at.epoch, offset: offset(at.offset - 1) };
+      return guarded(this.#store, () => holderOf(this.#batchesAfter(prefix, channel, before), at.offset));
+    });
   };
 
   readonly describe: Log["describe"] = async (partition) => {

@@ -38,31 +38,36 @@ const LIBRARY: RedisLibrary = {
   waitsForReplicas: true,
 };
 
-/** Connects a log. Rejects with `ConfigurationError` where Redis is too old or may evict keys, `UnavailableError` where it is away. */
+/** Rejects with `ConfigurationError` where Redis is too old or may evict keys, with `UnavailableError` where it is away. */
 export async function connectRedisLog(options: RedisLogOptions): Promise<Log> {
-  return new StreamsLog(await connectRedis(options, LIBRARY));
+  const redis = await connectRedis(options, LIBRARY);
+  const keys = new KnownKeys(redis.prefix);
+  return {
+    kind: "redis",
+    get clusterId() {
+      return redis.clusterId;
+    },
+    state: () => redis.state(),
+    onStateChange: (listener) => redis.onStateChange(listener),
+    probe: () => redis.probe(),
+    close: () => redis.close(),
+    ...new RedisWrites(redis, keys),
+    ...new RedisReads(redis, keys),
+    ...new RedisRegistry(redis),
+  };
 }
 
-class StreamsLog implements Log {
-  readonly kind = "redis";
+class RedisWrites {
   readonly #redis: RedisConnection;
   readonly #keys: KnownKeys;
-  readonly #reads: RedisReads;
-  readonly #registry: RedisRegistry;
   readonly #flushSettings: FlushSettings;
   /** The newest claim of each partition by this process. Calls under an older one are refused by the fence. */
   readonly #claims = new Map<Keys, { readonly ownership: Ownership; readonly tier: DurabilityTier }>();
 
-  constructor(redis: RedisConnection) {
+  constructor(redis: RedisConnection, keys: KnownKeys) {
     this.#redis = redis;
-    this.#keys = new KnownKeys(redis.prefix);
-    this.#reads = new RedisReads(redis, this.#keys);
-    this.#registry = new RedisRegistry(redis);
+    this.#keys = keys;
     this.#flushSettings = new FlushSettings(redis);
-  }
-
-  get clusterId(): string {
-    return this.#redis.clusterId;
   }
 
   /** Repeats a claim that was refused because the life of the store, as this node knew it, had ended. */
@@ -188,17 +193,4 @@ class StreamsLog implements Log {
     const { meta, checkpoints } = this.#keys.of(ownership.partition);
     await this.#owned("checkpoint", ownership, [meta, checkpoints], encodeCheckpoints(values), this.#tier(ownership));
   };
-
-  readonly read: Log["read"] = (...request) => this.#reads.read(...request);
-  readonly seek: Log["seek"] = (...request) => this.#reads.seek(...request);
-  readonly describe: Log["describe"] = (partition) => this.#reads.describe(partition);
-  readonly readCheckpoints: Log["readCheckpoints"] = (partition) => this.#reads.readCheckpoints(partition);
-  readonly welcomeProducer: Log["welcomeProducer"] = (...arrival) => this.#registry.welcomeProducer(...arrival);
-  readonly readMetadata: Log["readMetadata"] = (key) => this.#registry.readMetadata(key);
-  readonly listMetadata: Log["listMetadata"] = (prefix) => this.#registry.listMetadata(prefix);
-  readonly writeMetadata: Log["writeMetadata"] = (...value) => this.#registry.writeMetadata(...value);
-  readonly state: Log["state"] = () => this.#redis.state();
-  readonly onStateChange: Log["onStateChange"] = (listener) => this.#redis.onStateChange(listener);
-  readonly probe: Log["probe"] = () => this.#redis.probe();
-  readonly close: Log["close"] = () => this.#redis.close();
 }

@@ -4,7 +4,7 @@
  */
 import type { Channel, ChannelBounds, Log, RecordBatch } from "../log.ts";
 import { LargeBatches } from "../rules/large_batches.ts";
-import { answerRead, seekByTime } from "../rules/log_reading.ts";
+import { answerRead, holderOf, seekByTime } from "../rules/log_reading.ts";
 import { ENTRY_BYTES_TARGET } from "../rules/record_batch.ts";
 import type { RedisConnection } from "./redis_connection.ts";
 import type { Keys, KnownKeys } from "./redis_keys.ts";
@@ -32,7 +32,7 @@ export class RedisReads {
     if (inParts && this.#large.mayFind(stream, after)) {
       const bounds = await this.#bounds(keys, channel);
       const kept = this.#large.find(stream, after, bounds);
-      if (kept !== undefined) return answerRead(bounds, request, [[kept]]);
+      if (kept !== undefined) return answerRead(bounds, request, [kept]);
     }
     const from = after === undefined ? "-" : `${after.epoch}-${after.offset + 1}`;
     const entryBytes = this.#entryBytes.get(stream) ?? (await this.#meanEntryBytes(keys, channel));
@@ -57,12 +57,12 @@ export class RedisReads {
   }
 
   /** Decodes entries, and moves the stream's mean entry size by each of them. */
-  *#decoded(stream: string, entries: readonly StreamEntry[], mean: number): Iterable<RecordBatch[]> {
+  *#decoded(stream: string, entries: readonly StreamEntry[], mean: number): Iterable<RecordBatch> {
     let entryBytes = mean;
     for (const entry of entries) {
       entryBytes = entryBytes * 0.9 + (entry[1][1]?.length ?? 0) * 0.1;
       this.#entryBytes.set(stream, entryBytes);
-      yield decodeStreamEntry(entry);
+      yield* decodeStreamEntry(entry);
     }
   }
 
@@ -76,7 +76,7 @@ export class RedisReads {
     const keys = this.#keys.of(partition);
     return seekByTime(await this.#bounds(keys, channel), timeMs, async (at) => {
       const [entry] = await this.#entries(keys.stream(channel), `${at.epoch}-${at.offset}`, 1);
-      return entry === undefined ? [] : decodeStreamEntry(entry);
+      return entry === undefined ? undefined : holderOf(decodeStreamEntry(entry), at.offset);
     });
   };
 

@@ -15,11 +15,8 @@ export function checkpointsOf(fields: readonly Buffer[]): Map<string, Uint8Array
 }
 
 export function channelsOf(fields: readonly Buffer[]): Map<Channel, ChannelBounds> {
-  const channels = new Map<Channel, ChannelBounds>();
-  for (const [name, value] of fieldsOf(fields)) {
-    if (name.startsWith("c:")) channels.set(name.slice(2) as Channel, boundsOf(value));
-  }
-  return channels;
+  const named = [...fieldsOf(fields)].filter(([name]) => name.startsWith("c:"));
+  return new Map(named.map(([name, value]) => [name.slice(2) as Channel, boundsOf(value)]));
 }
 
 /** Reads `first end bytes entries last-epoch` and the epoch table, as redis_library.ts writes them. */

@@ -91,9 +91,8 @@ export class ClusterTopology implements Topology {
     const owned = isSpread ? ALL_SLOTS.filter(isOwned) : [];
     const tags = owned.filter((slot) => slot % ID_EVERY_SLOTS === 0).map(tagOf);
     const format = `${this.#prefix}${formatKey}`;
-    const inSlot = owned
-      .slice(0, 1)
-      .flatMap((slot) => probeKeys.map((key) => `${this.#prefix}${key}:{${tagOf(slot)}}`));
+    const [slot] = owned;
+    const inSlot = slot === undefined ? [] : probeKeys.map((key) => `${this.#prefix}${key}:{${tagOf(slot)}}`);
     const inFirst = isFirst ? probeKeys.map((key) => `${this.#prefix}${key}`) : [];
     return {
       id: isFirst ? `${this.#prefix}cluster_id:{${FIRST_TAG}}` : undefined,

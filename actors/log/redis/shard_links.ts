@@ -1,6 +1,6 @@
 /**
- * The links to the masters of a store, one for each address: made when first used, closed once their servers have had no slots
- * for a while. Leaves the choice of the address to redis_shards.ts.
+ * The links to the masters of a store, one for each address: made when first used, closed once their servers have had no
+ * slots for a while. Leaves the choice of the address to redis_shards.ts.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { RedisLink } from "./redis_link.ts";

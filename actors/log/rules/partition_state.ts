@@ -1,7 +1,7 @@
 /**
- * A log's decisions about one partition, without a store: which owner may write, which batches (append_plan.ts), and
- * which chains live. A decision is first a plan, which changes nothing. The embedded log encodes the plan, queues its bytes, and only then
- * applies it. redis_library.ts holds the same rules in Lua, and the conformance suite compares the two.
+ * A log's decisions about one partition, without a store: which owner may write, which batches (append_plan.ts), and which
+ * chains live. A decision is first a plan, which changes nothing. The embedded log encodes the plan, queues its bytes, and
+ * only then applies it. The Redis library holds the same rules in Lua, and the conformance suite compares the two.
  *
  *   P1. A new epoch is above every earlier one of the partition, and its grant is not below the last one (E7).
  *   P2. A batch is judged a duplicate before it is judged a gap. A batch is written only where it names the stored sequence

@@ -73,6 +73,16 @@ export function logRegistry(harness: LogHarness): void {
     assert.is((await welcome(given + 3_600_000)).kind, "welcomed");
   });
 
+  scenario("metadata under a key that the store cannot hold does not harm the store", async (log) => {
+    const key = "x".repeat(5_000);
+    const states: string[] = [];
+    log.onStateChange(({ kind }) => states.push(kind));
+    await log.readMetadata(key).catch(() => undefined);
+    await log.writeMetadata(key, Buffer.from("1"), 0).catch(() => undefined);
+    assert.equal(states, []);
+    assert.is(await log.writeMetadata("schemas/a", Buffer.from("1"), 0), 1);
+  });
+
   scenario("metadata is written by compare-and-set and listed by prefix", async (log) => {
     const value = (text: string) => Buffer.from(text);
     assert.is(await log.readMetadata("schemas/a"), undefined);

@@ -1,6 +1,6 @@
 /**
- * The part of the Redis Function library that belongs to no partition: producers' names and epochs, by the rules of welcome.ts,
- * and metadata.
+ * The part of the Redis Function library that belongs to no partition: producers' names and epochs, by the rules of
+ * welcome.ts, and metadata.
  */
 export const REDIS_NAMES = `-- producer | instance, held epoch or '', kept for ms
 local function welcome(keys, args)
