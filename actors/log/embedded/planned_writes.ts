@@ -28,10 +28,8 @@ export function appendWrites(
     }
   };
   writeEntries(channel, plan.records);
-  writeEntries(
-    "rejected",
-    plan.rejects.map(({ stored }) => stored),
-  );
+  const rejected = plan.rejects.map(({ stored }) => stored);
+  writeEntries("rejected", rejected);
   for (const { stored, source } of plan.rejects) {
     const verdicts = Stored.verdictsPrefix(prefix, source.producerId);
     const sequences = "list" in stored.sequences ? stored.sequences.list : [];

@@ -2,7 +2,6 @@
  * The part of an ordered store that belongs to no partition: welcomed producers, and metadata. A change is decided on the
  * value that will be stored once all queued writes are made.
  */
-
 import type { Log, Metadata } from "../log.ts";
 import { isForgotten, judgeWelcome, type ProducerRecord } from "../rules/welcome.ts";
 import type { CommitQueue } from "./commit_queue.ts";

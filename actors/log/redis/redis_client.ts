@@ -1,5 +1,4 @@
 /** The part of node-redis that is used: raw commands with binary replies, over clients that queue and repeat nothing. */
-
 import { loadDriver } from "../../../deps.ts";
 import { backoffMs, shortenedMs } from "../../../protocols/clock.ts";
 import { settledWithin } from "../../kernel/settled_within.ts";

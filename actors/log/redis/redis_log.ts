@@ -21,8 +21,6 @@ import { RedisReads } from "./redis_reads.ts";
 import { RedisRegistry } from "./redis_registry.ts";
 import { boundsOf, channelsOf, checkpointsOf } from "./redis_replies.ts";
 
-export type { RedisLogOptions } from "./redis_connection.ts";
-
 /** Entries that one call of the trim function looks at. */
 const TRIM_ENTRIES_MAX = 64;
 /** Attempts of one claim, each of which may meet a new life of the store. */

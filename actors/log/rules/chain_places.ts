@@ -43,12 +43,7 @@ export const heldKey = (name: string, owner: string): string => (isShortLived(na
 type Placed = { readonly owner: string | undefined };
 
 /** Counts a chain that is made (no `before`), forgotten (no `after`), or opened by another principal (C3). */
-export function countPlace(
-  counts: PlaceCounts,
-  name: string,
-  before: Placed | undefined,
-  after: Placed | undefined,
-): void {
+export function countPlace(counts: PlaceCounts, name: string, before?: Placed, after?: Placed): void {
   if (isShortLived(name)) counts.shortLived += (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
   if (before?.owner === after?.owner) return;
   if (before?.owner !== undefined) addHeld(counts, heldKey(name, before.owner), -1);

@@ -16,7 +16,6 @@
  * is first, end, bytes, entries, last epoch and epochs. A chain is `epoch active stored position`. Where the chain has an
  * owner, `~owner` and a space stand before the position, which is empty or begins as a MessagePack map does.
  */
-
 import { REDIS_BATCHES } from "./redis_batches.ts";
 import { REDIS_CHAINS } from "./redis_chains.ts";
 import { REDIS_CHANNELS } from "./redis_channels.ts";

@@ -10,7 +10,8 @@ import {
   type StoreState,
 } from "../../../../actors/log/log.ts";
 import { REDIS_LIBRARY } from "../../../../actors/log/redis/library/redis_library.ts";
-import { connectRedisLog, type RedisLogOptions } from "../../../../actors/log/redis/redis_log.ts";
+import type { RedisLogOptions } from "../../../../actors/log/redis/redis_connection.ts";
+import { connectRedisLog } from "../../../../actors/log/redis/redis_log.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
 import { dense, partition } from "../../../conformance/log/log_batches.ts";
