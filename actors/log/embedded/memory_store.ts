@@ -18,7 +18,7 @@ export class MemoryStore implements OrderedStore {
   /** The keys of `#values`, ascending. */
   #keys: string[] = [];
   /** Keys of unflushed writes, each with its value before, so that an unflushed tail can be taken back. */
-  #unflushed: [key: string, before: Uint8Array | undefined][] = [];
+  #unflushed: { readonly key: string; readonly before: Uint8Array | undefined }[] = [];
   #failures: FailureTiming[] = [];
   #isAway = false;
   #isFlushHeld = false;
@@ -67,7 +67,7 @@ export class MemoryStore implements OrderedStore {
     const placed: string[] = [];
     for (const [key, value] of writes) {
       const before = this.#set(key, value);
-      this.#unflushed.push([key, before]);
+      this.#unflushed.push({ key, before });
       if ((before === undefined) !== (value === undefined)) placed.push(key);
     }
     this.#place(placed);
@@ -149,7 +149,7 @@ export class MemoryStore implements OrderedStore {
   restart(loss: "nothing" | "unflushed" | "everything"): void {
     this.#life += 1;
     if (loss === "unflushed") {
-      for (const [key, before] of this.#unflushed.toReversed()) this.#set(key, before);
+      for (const { key, before } of this.#unflushed.toReversed()) this.#set(key, before);
       this.#keys = [...this.#values.keys()].sort();
     }
     if (loss === "everything") {
