@@ -9,7 +9,7 @@ export const EMPTY_BOUNDS: ChannelBounds = { epochs: [], firstOffset: offset(0),
 export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: Offset, addedBytes = 0): ChannelBounds {
   const isFirstWrite = endOffset > bounds.endOffset && bounds.epochs.at(-1)?.epoch !== ofEpoch;
   const epochs = isFirstWrite ? [...bounds.epochs, { epoch: ofEpoch, firstOffset: bounds.endOffset }] : bounds.epochs;
-  return { ...bounds, epochs, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
+  return { epochs, firstOffset: bounds.firstOffset, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
 }
 
 /**

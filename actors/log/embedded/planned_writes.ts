@@ -1,5 +1,6 @@
 /** The bytes of a partition's plans, by their keys. Pure: a throw leaves the store and the state as they were (E25). */
-import type { AppendRequest } from "../log.ts";
+import type { Epoch } from "../../../protocols/position.ts";
+import type { AppendRequest, Channel } from "../log.ts";
 import type { AppendPlan } from "../rules/append_plan.ts";
 import type { PartitionState, StateChanges } from "../rules/partition_state.ts";
 import { EntryGroups, type encodeEntry, storedBytes } from "../rules/record_batch.ts";
@@ -18,18 +19,11 @@ export function appendWrites(
   plan: AppendPlan,
 ): StateWrites {
   const writes: StateWrites = new Map();
-  const writeEntries = (name: typeof channel, batches: readonly StoredBatch[]) => {
-    const entries = new EntryGroups();
-    for (const batch of batches) entries.add(batch, storedBytes(batch));
-    let endOffset = (plan.channels.get(name)?.endOffset ?? 0) - countOf(batches);
-    for (const entry of entries.groups) {
-      endOffset += countOf(entry);
-      writes.set(Stored.entryKey(prefix, name, epoch, endOffset - 1), encode(entry));
-    }
-  };
-  writeEntries(channel, plan.records);
-  const rejected = plan.rejects.map(({ stored }) => stored);
-  writeEntries("rejected", rejected);
+  writeEntries(writes, encode, prefix, epoch, channel, plan, plan.records);
+  if (plan.rejects.length > 0) {
+    const rejected = plan.rejects.map(({ stored }) => stored);
+    writeEntries(writes, encode, prefix, epoch, "rejected", plan, rejected);
+  }
   for (const { stored, source } of plan.rejects) {
     const verdicts = Stored.verdictsPrefix(prefix, source.producerId);
     const sequences = "list" in stored.sequences ? stored.sequences.list : [];
@@ -44,7 +38,26 @@ export function appendWrites(
   return writes;
 }
 
-const countOf = (batches: readonly StoredBatch[]): number => batches.reduce((sum, { count }) => sum + count, 0);
+function writeEntries(
+  writes: StateWrites,
+  encode: typeof encodeEntry,
+  prefix: string,
+  inEpoch: Epoch,
+  channel: Channel,
+  { channels }: StateChanges,
+  batches: readonly StoredBatch[],
+): void {
+  const entries = new EntryGroups();
+  let endOffset: number = channels.get(channel)?.endOffset ?? 0;
+  for (const batch of batches) {
+    entries.add(batch, storedBytes(batch));
+    endOffset -= batch.count;
+  }
+  for (const entry of entries.groups) {
+    for (const { count } of entry) endOffset += count;
+    writes.set(Stored.entryKey(prefix, channel, inEpoch, endOffset - 1), encode(entry));
+  }
+}
 
 /** Adds the new values of channels and chains. A forgotten chain is removed. */
 export function writeChanges(writes: StateWrites, prefix: string, { channels, chains }: StateChanges): void {

@@ -89,11 +89,11 @@ export class RedisShards implements RedisConnection {
    */
   async #begin(): Promise<void> {
     const { topology, library, id, store } = this.#options;
-    const address = this.#slots[topology.firstSlot];
-    if (address === undefined) throw this.#unserved(topology.firstSlot);
+    const { firstSlot, copiedKey } = topology;
+    const address = this.#slots[firstSlot];
+    if (address === undefined) throw this.#unserved(firstSlot);
     const first = await this.#links.at(address);
     await first.begin();
-    const { copiedKey } = topology;
     const isCopied = copiedKey !== undefined && (await first.ask(["GET", copiedKey])) !== null;
     if (isCopied && store.acceptLoss !== true) id.mayMake = false;
     this.#isIdKnown = true;

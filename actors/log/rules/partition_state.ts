@@ -136,20 +136,13 @@ export function claimedState(
 }
 
 /** Throws `FencedError` unless `ownership` is the newest and was made in this life of the store (E8). */
-export function checkOwnership(ownership: Ownership, currentEpoch: number | undefined, store: string): void {
-  const name = partitionName(ownership.partition);
-  if (ownership.store !== store) {
-    throw new FencedError(
-      "STORE_CHANGED",
-      `Cannot write to ${name} as its claim must be made on store ${store}: current value is ${ownership.store}`,
-    );
-  }
-  if (ownership.epoch !== currentEpoch) {
-    throw new FencedError(
-      "STALE_EPOCH",
-      `Cannot write to ${name} as the epoch must be ${currentEpoch}: current value is ${ownership.epoch}`,
-    );
-  }
+export function checkOwnership({ partition, epoch, store }: Ownership, newest: number | undefined, life: string): void {
+  if (store === life && epoch === newest) return;
+  const [code, must] =
+    store === life
+      ? (["STALE_EPOCH", `the epoch must be ${newest}: current value is ${epoch}`] as const)
+      : (["STORE_CHANGED", `its claim must be made on store ${life}: current value is ${store}`] as const);
+  throw new FencedError(code, `Cannot write to ${partitionName(partition)} as ${must}`);
 }
 
 /** Plans the opening of a chain (E1), which is made where the partition has none. A refused one changes nothing. */

@@ -32,10 +32,7 @@ export const ENTRY_BYTES_TARGET = 65_536;
 
 const FIXED_BYTES = 37;
 const CHECKED_FROM = 12;
-const LISTED = 1;
-const TRACED = 2;
-const HAS_REJECTS = 4;
-const MANY_TRACES = 8;
+const [LISTED, TRACED, HAS_REJECTS, MANY_TRACES] = [1, 2, 4, 8];
 /** Of the start of one trace context: index and length. */
 const TRACE_START_BYTES = 5;
 const SEQUENCE_BYTES = 24;
