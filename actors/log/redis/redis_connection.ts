@@ -97,7 +97,7 @@ export interface RedisConnection {
   /** `run_id:master_replid` of the server that holds the key, by the last look at it. */
   identityOf(key: string): string;
 
-  /** Calls a function of the library for its effect. Resolves once that number of `replicas` has the write (E10). */
+  /** Calls a function of the library for its effect; with `replicas`, resolves once that number of them has the write (E10). */
   write(name: string, keys: readonly string[], args: RedisArguments, replicas?: number): Promise<RedisReply>;
   /** Calls a function of the library that writes nothing. */
   readFunction(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;
