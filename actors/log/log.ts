@@ -51,10 +51,9 @@ export interface ChannelBounds {
   readonly sizeBytes: number;
 }
 
-/** The answer to a claim: the ownership, and the partition's state under it. */
 export interface Claim {
   readonly ownership: Ownership;
-  /** Bounds of every channel that exists, always with `records`. Everything within them is committed. */
+  /** Bounds of every channel that exists, always with `records`. All records within them are committed. */
   readonly channels: ReadonlyMap<Channel, ChannelBounds>;
   readonly checkpoints: ReadonlyMap<string, Uint8Array>;
 }
@@ -67,7 +66,6 @@ export interface Rejects {
   readonly events: Uint8Array;
 }
 
-/** One batch of one producer, for one channel. */
 export interface AppendBatch {
   readonly producerId: string;
   readonly producerEpoch: number;
@@ -78,7 +76,7 @@ export interface AppendBatch {
   readonly events: Uint8Array;
   readonly rejects?: Rejects;
   readonly traceparent?: string;
-  /** Of frames that were joined, each with its own trace context; then there is no `traceparent`. */
+  /** In place of `traceparent`, where joined frames have different trace contexts. */
   readonly traces?: readonly TraceStart[];
   /** The producer's resume point, which the chain keeps. */
   readonly position?: Event;
@@ -88,7 +86,6 @@ export interface AppendBatch {
   readonly owner?: string;
 }
 
-/** The log's judgement of one batch. */
 export type AppendOutcome =
   /** The batch was written: `count` records from `firstOffset` on; 0 where every event was rejected. */
   | { readonly kind: "written"; readonly firstOffset: Offset; readonly count: number }
@@ -128,26 +125,20 @@ export interface AppendResult {
   readonly endOffset: Offset;
 }
 
-/** A stored batch, with its place in its channel. */
-export interface RecordBatch {
+/** A stored batch, with its place in its channel. Its sequences and events include the rejected ones. */
+export interface RecordBatch
+  extends Pick<
+    AppendBatch,
+    "appendedAtMs" | "schemaVersion" | "producerId" | "sequences" | "traceparent" | "traces" | "events"
+  > {
   readonly epoch: Epoch;
   readonly firstOffset: Offset;
   /** Records in the batch, rejected events not counted: offsets are `firstOffset` to `firstOffset + count - 1`. */
   readonly count: number;
-  readonly appendedAtMs: number;
-  readonly schemaVersion: number;
-  readonly producerId: string;
-  /** The sequences of all the batch's events, the rejected ones included. */
-  readonly sequences: Sequences;
-  readonly traceparent?: string;
-  /** Where the trace contexts of its events differ; then there is no `traceparent`. */
-  readonly traces?: readonly TraceStart[];
   /** Bit i (byte i >> 3, lowest bit first) is set where event i is rejected; absent when none is. */
   readonly rejected?: Uint8Array;
-  readonly events: Uint8Array;
 }
 
-/** A read of one channel, from a cursor on. */
 export interface ReadRequest {
   readonly channel: Channel;
   /** Position of the last record that the reader has handled; `undefined` to read from the beginning. */
@@ -167,14 +158,9 @@ export type ReadResult =
   /** The histories are equal before `divergence`; `resume` is the position of the record before it. */
   | { readonly kind: "truncated"; readonly divergence: Offset; readonly resume: Position | undefined };
 
-/** The last stored sequence and the resume point of a chain; both absent for a new one. */
-export interface OpenedChain {
-  readonly lastSequence: Sequence | undefined;
-  readonly position?: Event;
-}
-
 export type OpenChainOutcome =
-  | ({ readonly kind: "opened" } & OpenedChain)
+  /** The chain's last stored sequence and resume point; both absent for a new chain. */
+  | { readonly kind: "opened"; readonly lastSequence: Sequence | undefined; readonly position?: Event }
   | { readonly kind: "stale_producer_epoch"; readonly current: number }
   | TooManyProducers;
 
@@ -205,19 +191,12 @@ export interface ChainLimits {
 /** The default: chains are remembered for 24 hours, at most 10,000 in a partition. */
 export const CHAIN_LIMITS: ChainLimits = { dedupeWindowMs: 86_400_000, producersMax: 10_000 };
 
-/**
- * Producers of one HTTP request with an `Idempotency-Key` (E5): their names begin with `prefix`, and logs forget their
- * chains and epochs after `windowMs`.
- */
+/** Producers of one HTTP request with an `Idempotency-Key` (E5): logs forget their chains and epochs after `windowMs`. */
 export const SHORT_LIVED_PRODUCERS = { prefix: "http/", windowMs: 3_600_000 } as const;
 
-/**
- * How long a chain without any sequence keeps its place after it was opened, so that a client which only opens chains takes
- * no places for long (E5).
- */
+/** How long a chain without any sequence keeps its place: a client that only opens chains takes no places for long (E5). */
 export const EMPTY_CHAIN_KEPT_MS = 60_000;
 
-/** Settings of a partition, stored with each claim. */
 export interface PartitionSettings {
   readonly tier: DurabilityTier;
   readonly chains: ChainLimits;
@@ -229,18 +208,14 @@ export type StoreState =
   | { readonly kind: "unavailable"; readonly code: string; readonly reason: string };
 
 /**
- * All methods reject with
- *   - `UnavailableError` where the store is away: retry,
- *   - `FencedError` where the ownership is not the newest: claim again or stand down,
- *   - `ConfigurationError` where the store cannot be used as configured.
+ * Methods reject with `UnavailableError` where the store is away, with `FencedError` where the ownership is not the newest,
+ * and with `ConfigurationError` where the store cannot be used as configured.
  */
 export interface Log {
-  /** Name of the log's build, for logs and metrics. */
   readonly kind: "memory" | "lmdb" | "redis";
   /** An id that no other log has (E22). It is made with the log, and kept as long as the log's data. */
   readonly clusterId: string;
 
-  /** The store's health now. `onStateChange` calls its listener after each change. */
   state(): StoreState;
   onStateChange(listener: (state: StoreState) => void): void;
 
@@ -290,9 +265,8 @@ export interface Log {
   readCheckpoints(partition: PartitionReference): Promise<ReadonlyMap<string, Uint8Array>>;
 
   /**
-   * Makes a producer's epoch for an instance, or answers why it gets none (E1, E26, E27). The name belongs to the first
-   * `owner` that is welcomed under it, for as long as the name is remembered. An owner with `producersMax` names gets no
-   * further one.
+   * Makes a producer's epoch for an instance, or answers why it gets none (E1, E26). The name belongs to the first `owner`
+   * that is welcomed under it, for as long as the name is remembered (E27).
    */
   welcomeProducer(
     producerId: string,
@@ -323,11 +297,3 @@ export interface Metadata {
 /** Whether event `index` of a batch was rejected. */
 export const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>
   rejected !== undefined && ((rejected[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
-
-/** The bitmap of the rejected events, or undefined where no event was rejected. */
-export function rejectedBitmap(verdicts: readonly Verdict[] | undefined, eventCount: number): Uint8Array | undefined {
-  if (verdicts === undefined || verdicts.length === 0) return undefined;
-  const bitmap = new Uint8Array((eventCount + 7) >> 3);
-  for (const { index } of verdicts) bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7));
-  return bitmap;
-}

@@ -1,5 +1,4 @@
 /** The single records of stored batches: the events with their offsets, without the rejected ones. */
-
 import type { Event } from "../../protocols/event.ts";
 import { type Offset, offset, type Position } from "../../protocols/position.ts";
 import { decodeJudgedEvents, decodeTrustedEvents } from "../../protocols/values/event_codec.ts";

@@ -3,21 +3,19 @@ import { FencedError } from "../../protocols/errors.ts";
 import { partitionName } from "../../protocols/position.ts";
 import type { AppendBatch } from "../log/log.ts";
 import {
+  type Effects,
   PARTITION_LIMITS,
-  type PartitionEffect,
-  type PartitionMessage,
   type PartitionState,
   reply,
+  type Told,
+  takePending,
   type Waiting,
 } from "./partition_messages.ts";
 
 type OfProducer = Pick<AppendBatch, "producerId" | "producerEpoch">;
 
 /** P10: remembers the producer's life that opened its chain, and refuses waiting batches of its former lives. */
-export function supersede(
-  state: PartitionState,
-  { call, answer }: Extract<PartitionMessage, { type: "chain_answered" }>,
-): readonly PartitionEffect[] {
+export function supersede(state: PartitionState, { call, answer }: Told<"chain_answered">): Effects {
   if (answer.kind !== "opened" || answer.outcome.kind !== "opened") return [];
   const { producerId, producerEpoch } = call.request;
   const { openedEpochs } = state;
@@ -32,13 +30,10 @@ export function supersede(
 }
 
 /** Refuses waiting batches of former lives. The log judges those in flight, which wait again only after a doubt. */
-export function refuseFormerLives(state: PartitionState): readonly PartitionEffect[] {
-  const former = state.pending.filter(({ batch }) => isOfFormerLife(state, batch));
-  if (former.length === 0) return [];
-  const kept = state.pending.filter(({ batch }) => !isOfFormerLife(state, batch));
-  state.pending.splice(0, state.pending.length, ...kept);
-  return former.map((append) => refuseFormerLife(state, append, append.batch));
-}
+export const refuseFormerLives = (state: PartitionState): Effects =>
+  takePending(state, (batch) => isOfFormerLife(state, batch)).map((append) =>
+    refuseFormerLife(state, append, append.batch),
+  );
 
 export const isOfFormerLife = ({ openedEpochs }: PartitionState, { producerId, producerEpoch }: OfProducer): boolean =>
   producerEpoch < (openedEpochs.get(producerId) ?? 0);

@@ -8,14 +8,10 @@
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
-import type { ActorReference, Termination } from "../kernel/actor.ts";
-import { type TerminationSource, terminationSourceOf } from "../kernel/termination_source.ts";
+import type { ActorReference } from "../kernel/actor.ts";
+import { LocalReference, watch } from "./link_ends.ts";
 import type { AppendItem, PartitionAnswer, PartitionReply, PartitionRequest, ReplyTo } from "./partition.ts";
-
-interface Waiting {
-  readonly replyTo: ReplyTo;
-  readonly requestId: number;
-}
+import type { Waiting } from "./partition_messages.ts";
 
 export class ForwardedPartition implements ActorReference<PartitionRequest> {
   readonly path: string;
@@ -25,37 +21,19 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
   #nextId = 1;
   #endWatch: (() => void) | undefined;
 
-  /** Where the owner sends its answers. One object, so that the link makes one reference of it and watches it (transport T4). */
-  readonly #answers: ReplyTo & TerminationSource;
-  readonly #ends = new Set<(termination: Termination) => void>();
+  /** Where the owner sends its answers. */
+  readonly #answers: LocalReference<PartitionReply>;
 
   /** @param owner the partition's actor on its owner's node; can be watched */
   constructor(partition: PartitionReference, owner: ActorReference<PartitionRequest>) {
     this.path = `forwarded/${partitionName(partition)}`;
     this.#partition = partition;
     this.#owner = owner;
-    const tell = (reply: PartitionReply) => this.#answer(reply.answers);
-    this.#answers = {
-      path: `${this.path}/answers`,
-      tell,
-      send: async (reply) => {
-        tell(reply);
-        return true;
-      },
-      trySend: (reply) => {
-        tell(reply);
-        return true;
-      },
-      onTerminated: (listener) => {
-        this.#ends.add(listener);
-        return () => this.#ends.delete(listener);
-      },
-    };
+    this.#answers = new LocalReference(`${this.path}/answers`, ({ answers }) => this.#answer(answers));
   }
 
   tell(request: PartitionRequest): void {
-    const { message } = this.#passOn(request);
-    this.#owner.tell(message);
+    this.#owner.tell(this.#passOn(request).message);
   }
 
   async send(request: PartitionRequest, weightBytes: number): Promise<boolean> {
@@ -78,8 +56,7 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
     this.#endWatch?.();
     this.#endWatch = undefined;
     this.#refuse([...this.#waiting.keys()]);
-    for (const listener of this.#ends) listener({ kind: "stopped" });
-    this.#ends.clear();
+    this.#answers.end();
   }
 
   #passOn(request: PartitionRequest): { readonly message: PartitionRequest; readonly ids: readonly number[] } {
@@ -111,19 +88,12 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
     const id = this.#nextId;
     this.#nextId += 1;
     this.#waiting.set(id, { replyTo, requestId });
-    if (this.#endWatch === undefined) this.#watch();
-    return id;
-  }
-
-  /** Watches the owner, from the first request that waits for an answer, and again after each end of the link. */
-  #watch(): void {
-    let hasEnded = false;
-    const endWatch = terminationSourceOf(this.#owner as ActorReference<never>).onTerminated(() => {
-      hasEnded = true;
+    // Watched from the first request that waits for an answer, and again after each end of the link.
+    this.#endWatch ??= watch(this.#owner, () => {
       this.#endWatch = undefined;
       this.#refuse([...this.#waiting.keys()]);
     });
-    if (!hasEnded) this.#endWatch = endWatch;
+    return id;
   }
 
   #refuse(ids: readonly number[]): void {

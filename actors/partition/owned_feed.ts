@@ -10,21 +10,18 @@ import {
   type Position,
   partitionName,
 } from "../../protocols/position.ts";
-import { sequenceCount } from "../../protocols/sequence.ts";
-import { tracesOf } from "../../protocols/traceparent.ts";
-import {
-  type AppendRequest,
-  type AppendResult,
-  type Channel,
-  type ChannelBounds,
-  type Claim,
-  type Log,
-  type OpenChainOutcome,
-  type ReadResult,
-  type RecordBatch,
-  rejectedBitmap,
+import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
+import type {
+  AppendRequest,
+  AppendResult,
+  Channel,
+  ChannelBounds,
+  Claim,
+  Log,
+  ReadResult,
+  RecordBatch,
 } from "../log/log.ts";
-import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
+import { storedBatch } from "../log/stored_batches.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
 import { TailCache } from "./tail_cache.ts";
@@ -64,17 +61,11 @@ export class OwnedFeed implements PartitionFeed {
   async ready(): Promise<void> {}
 
   /** The bounds of every channel that exists. */
-  allBounds(): readonly (readonly [Channel, ChannelBounds])[] {
-    return [...this.#bounds];
-  }
-
-  committedOffset(channel: Channel): Offset {
-    return this.bounds(channel).endOffset;
-  }
-
-  bounds(channel: Channel): ChannelBounds {
-    return this.#bounds.get(channel) ?? EMPTY_BOUNDS;
-  }
+  readonly allBounds = (): readonly (readonly [Channel, ChannelBounds])[] => [...this.#bounds];
+  readonly bounds: PartitionFeed["bounds"] = (channel) => this.#bounds.get(channel) ?? EMPTY_BOUNDS;
+  readonly committedOffset: PartitionFeed["committedOffset"] = (channel) => this.bounds(channel).endOffset;
+  readonly readCheckpoint: PartitionFeed["readCheckpoint"] = (name) => this.#checkpoints.get(name);
+  readonly seek: PartitionFeed["seek"] = (channel, timeMs) => this.#log.seek(this.partition, channel, timeMs);
 
   async read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
     this.#refuseAfterEnd("read from");
@@ -84,10 +75,6 @@ export class OwnedFeed implements PartitionFeed {
     }
     const committedOffset = this.committedOffset(channel);
     return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
-  }
-
-  seek(channel: Channel, timeMs: number): Promise<Position | undefined> {
-    return this.#log.seek(this.partition, channel, timeMs);
   }
 
   onAdvance(channel: Channel, listener: () => void): { stop(): void } {
@@ -105,15 +92,10 @@ export class OwnedFeed implements PartitionFeed {
     return result;
   }
 
-  openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome> {
-    return this.#write("open a chain in", () =>
+  readonly openChain: PartitionFeed["openChain"] = (channel, producerId, producerEpoch) =>
+    this.#write("open a chain in", () =>
       this.#log.openChain(this.#claim.ownership, channel, producerId, producerEpoch, this.#hooks.nowMs()),
     );
-  }
-
-  readCheckpoint(name: string): Uint8Array | undefined {
-    return this.#checkpoints.get(name);
-  }
 
   async writeCheckpoint(name: string, value: Uint8Array | undefined): Promise<void> {
     await this.#write("checkpoint", () => this.#log.checkpoint(this.#claim.ownership, new Map([[name, value]])));
@@ -130,17 +112,8 @@ export class OwnedFeed implements PartitionFeed {
     this.#advance("records", endOffset, addedBytes);
   }
 
-  #asRead({ batch, firstOffset, count }: WrittenBatch): RecordBatch {
-    const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
-    const source = { appendedAtMs, schemaVersion, producerId, sequences, events };
-    const plain: RecordBatch = { epoch: this.epoch, firstOffset, count, ...source };
-    if (batch.traceparent === undefined && batch.traces === undefined && rejects === undefined) return plain;
-    const rejected = rejectedBitmap(rejects?.verdicts, sequenceCount(sequences));
-    return {
-      ...plain,
-      ...tracesOf(batch),
-      ...(rejected === undefined ? {} : { rejected }),
-    };
+  #asRead({ batch, firstOffset }: WrittenBatch): RecordBatch {
+    return { epoch: this.epoch, firstOffset, ...storedBatch(batch) };
   }
 
   /** Retention moved the beginning of a channel. */

@@ -22,29 +22,21 @@ export type PlacementRequest =
   /** The store answers again, so a claim that waits for its next attempt is made now. */
   | { readonly type: "store_answers" };
 
+interface ChainRequest {
+  readonly requestId: number;
+  readonly producerId: string;
+  readonly producerEpoch: number;
+  /** The producer's principal; absent in requests of nodes of earlier releases. */
+  readonly owner?: string;
+  readonly replyTo: ReplyTo;
+}
+
 /** All requests to a partition. */
 export type PartitionRequest =
   | PlacementRequest
   | { readonly type: "append"; readonly items: readonly AppendItem[]; readonly replyTo: ReplyTo }
-  | {
-      readonly type: "open_chain";
-      readonly requestId: number;
-      readonly producerId: string;
-      readonly producerEpoch: number;
-      /** The producer's principal; absent in requests of nodes of earlier releases. */
-      readonly owner?: string;
-      readonly replyTo: ReplyTo;
-    }
-  | {
-      readonly type: "declare_lost";
-      readonly requestId: number;
-      readonly producerId: string;
-      readonly producerEpoch: number;
-      readonly owner?: string;
-      readonly from: Sequence | undefined;
-      readonly to: Sequence;
-      readonly replyTo: ReplyTo;
-    }
+  | (ChainRequest & { readonly type: "open_chain" })
+  | (ChainRequest & { readonly type: "declare_lost"; readonly from: Sequence | undefined; readonly to: Sequence })
   /** A consumer no longer needs records before `offset`: retention may take them. */
   | {
       readonly type: "consumer_at";

@@ -49,12 +49,12 @@ export interface PartitionOptions {
   readonly stopwatchMs?: () => number;
 }
 
-type FollowRequest = Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
+type PartitionInput = PartitionMessage | Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
 
 /** The definition of one partition's actor. Suspect batches are remembered over its lives (P11). */
 export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => {
   const suspects: Suspects = new Map();
-  return machineActor<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>({
+  return machineActor<PartitionState, PartitionMessage, PartitionEffect, PartitionInput>({
     machine: "partition",
     name: String(options.partition.partition),
     // Append credit slows sessions before this mailbox is full: the bound is the last line of defence (E19).
@@ -63,9 +63,7 @@ export const partitionActor = (options: PartitionOptions): ActorDefinition<Parti
   }) as ActorDefinition<PartitionRequest>;
 };
 
-class PartitionShell
-  implements Shell<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>
-{
+class PartitionShell implements Shell<PartitionState, PartitionMessage, PartitionEffect, PartitionInput> {
   readonly machine: Machine<PartitionState, PartitionMessage, PartitionEffect>;
   readonly first: readonly PartitionMessage[];
   readonly #options: PartitionOptions;
@@ -91,7 +89,7 @@ class PartitionShell
     this.#followers = new Followers((channel) => this.#feed?.bounds(channel), later);
   }
 
-  take(message: PartitionMessage | FollowRequest, step: (message: PartitionMessage) => void): void {
+  take(message: PartitionInput, step: (message: PartitionMessage) => void): void {
     switch (message.type) {
       case "follow":
         this.#followers.add(message.replyTo, this.#feed?.allBounds() ?? []);
@@ -113,10 +111,7 @@ class PartitionShell
       step(message);
     } catch (error) {
       this.#crashedBy = message;
-      suspect(
-        this.#suspects,
-        message.items.map(({ batch }) => batch),
-      );
+      suspect(this.#suspects, message.items);
       throw error;
     }
   }
@@ -192,25 +187,19 @@ class PartitionShell
 
   /** What the machine hears of a store that refuses or does not answer; an effect without a store does not fail. */
   onEffectFailed(effect: PartitionEffect, cause: unknown): PartitionMessage | undefined {
+    if (effect.type === "claim") return { type: "claim_failed", error: this.#storeError(cause, "claim") };
+    if (!("ownership" in effect)) return undefined;
+    const { epoch } = effect.ownership;
     switch (effect.type) {
-      case "claim":
-        return { type: "claim_failed", error: this.#storeError(cause, "claim") };
-      case "append": {
-        const { epoch } = effect.ownership;
+      case "append":
         return { type: "append_failed", epoch, error: this.#storeError(cause, "append to") };
-      }
       case "call_chain": {
-        const { ownership, call } = effect;
         const error = this.#storeError(cause, "open a chain in");
-        return { type: "chain_failed", epoch: ownership.epoch, call, error };
+        return { type: "chain_failed", epoch, call: effect.call, error };
       }
       case "sweep":
-      case "trim": {
-        const { epoch } = effect.ownership;
+      case "trim":
         return { type: "ownership_doubted", epoch, error: this.#storeError(cause, "write to") };
-      }
-      default:
-        return undefined;
     }
   }
 

@@ -1,9 +1,9 @@
 /** The state, messages and effects of the partition's machine, shared by its parts. */
-import type { HeadraceError } from "../../protocols/errors.ts";
-import { type Epoch, epoch, type Offset, type PartitionReference } from "../../protocols/position.ts";
+import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
+import { type Epoch, epoch, type Offset, type PartitionReference, partitionName } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { advanceBounds, EMPTY_BOUNDS } from "../log/bounds.ts";
 import type { AppendBatch, AppendResult, Channel, ChannelBounds, Claim, Grant, Ownership } from "../log/log.ts";
-import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
 import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
 
 /** Limits of one partition. */
@@ -104,6 +104,9 @@ export type PartitionMessage =
   | { readonly type: "aged"; readonly channel: Channel; readonly beforeOffset: Offset }
   | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
 
+/** The message of one type. */
+export type Told<Type extends PartitionMessage["type"]> = Extract<PartitionMessage, { readonly type: Type }>;
+
 export type PartitionEffect =
   | { readonly type: "claim"; readonly grant: Grant; readonly atLeast: Epoch }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: PartitionMessage }
@@ -141,7 +144,8 @@ export interface WrittenBatch {
   readonly count: number;
 }
 
-export type PartitionResult = readonly [PartitionState, readonly PartitionEffect[]];
+export type Effects = readonly PartitionEffect[];
+export type PartitionResult = readonly [PartitionState, Effects];
 
 /** The state of a partition's machine at the start of a life. Without a grant the partition is only expected (P9). */
 export function createPartition(
@@ -187,3 +191,26 @@ export const reply = (to: Waiting, answer: PartitionAnswer): PartitionEffect => 
   to: to.replyTo,
   answers: [answer],
 });
+
+/** The same refusal to each asker. */
+export const refuseAll = (waiting: readonly Waiting[], error: HeadraceError): Effects =>
+  waiting.map((one) => reply(one, { kind: "refused", requestId: one.requestId, error }));
+
+/** Removes the waiting batches that are to be refused, and returns them. */
+export function takePending({ pending }: PartitionState, isTaken: (batch: AppendBatch) => boolean): PendingAppend[] {
+  const taken = pending.filter(({ batch }) => isTaken(batch));
+  if (taken.length > 0) pending.splice(0, pending.length, ...pending.filter(({ batch }) => !isTaken(batch)));
+  return taken;
+}
+
+export const isCurrent = (state: PartitionState, ofEpoch: Epoch): boolean =>
+  state.phase === "owning" && state.ownership?.epoch === ofEpoch;
+
+/** Whether the partition refuses new requests. */
+export const isLeaving = ({ phase }: PartitionState): boolean => phase === "handing_over" || phase === "stood_down";
+
+export const notOwner = (state: PartitionState): HeadraceError =>
+  new FencedError(
+    "NOT_OWNER",
+    `Cannot append to ${partitionName(state.partition)} as this node must own it: another node does now`,
+  );

@@ -1,22 +1,16 @@
 /** The partition machine's retention (P5): trims records that are too many or too old, unless a consumer needs them. */
 import { type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
 import { type Offset, offset, partitionName } from "../../protocols/position.ts";
-import type { Channel } from "../log/log.ts";
-import {
-  PARTITION_LIMITS,
-  type PartitionEffect,
-  type PartitionResult,
-  type PartitionState,
-} from "./partition_messages.ts";
+import { EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
+import type { Channel, ChannelBounds } from "../log/log.ts";
+import { type Effects, PARTITION_LIMITS, type PartitionEffect, type PartitionState } from "./partition_messages.ts";
+
+const { sweepEveryMs } = PARTITION_LIMITS;
+export const SWEEP_LATER: PartitionEffect = { type: "wait", delayMs: sweepEveryMs, message: { type: "sweep_due" } };
 
 /** Trims channels beyond `bytesMax`, judges whether the partition is full, and asks for the next sweep. */
-export function sweep(state: PartitionState, nowMs: number): PartitionResult {
-  const again: PartitionEffect = {
-    type: "wait",
-    delayMs: PARTITION_LIMITS.sweepEveryMs,
-    message: { type: "sweep_due" },
-  };
-  if (state.ownership === undefined) return [state, [again]];
+export function sweep(state: PartitionState, nowMs: number): Effects {
+  if (state.ownership === undefined) return [SWEEP_LATER];
   const trims = [...state.channels].flatMap(([channel, bounds]) => {
     const excess = bounds.sizeBytes - state.retention.bytesMax;
     const records = bounds.endOffset - bounds.firstOffset;
@@ -25,16 +19,12 @@ export function sweep(state: PartitionState, nowMs: number): PartitionResult {
     return trimEffects(state, channel, offset(bounds.firstOffset + cut));
   });
   judgeFullness(state);
-  const look: PartitionEffect = {
-    type: "sweep",
-    ownership: state.ownership,
-    agedBeforeMs: nowMs - state.retention.ageMaxMs,
-  };
-  return [state, [look, ...trims, again]];
+  const agedBeforeMs = nowMs - state.retention.ageMaxMs;
+  return [{ type: "sweep", ownership: state.ownership, agedBeforeMs }, ...trims, SWEEP_LATER];
 }
 
 /** P5: a trim up to `wantedOffset`, or only up to the first record that a consumer needs. */
-export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): readonly PartitionEffect[] {
+export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): Effects {
   const bounds = state.channels.get(channel);
   if (state.ownership === undefined || bounds === undefined) return [];
   const allowed =
@@ -42,6 +32,11 @@ export function trimEffects(state: PartitionState, channel: Channel, wantedOffse
   const beforeOffset = offset(Math.min(allowed, bounds.endOffset));
   if (beforeOffset <= bounds.firstOffset) return [];
   return [{ type: "trim", ownership: state.ownership, channel, beforeOffset }];
+}
+
+/** A trim has moved the beginning of a channel. */
+export function moveBeginning({ channels }: PartitionState, channel: Channel, trimmed: ChannelBounds): void {
+  channels.set(channel, trimBounds(channels.get(channel) ?? EMPTY_BOUNDS, trimmed));
 }
 
 function neededFrom(state: PartitionState, channel: Channel): { readonly offset: number; readonly consumer?: string } {

@@ -6,12 +6,11 @@
  *       sent every `FOLLOW_EVERY_MS`, because a new link or a restarted owner does not know its followers.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
-import type { Offset, PartitionReference, Position } from "../../protocols/position.ts";
-import { partitionName } from "../../protocols/position.ts";
-import type { ActorReference, Termination } from "../kernel/actor.ts";
-import { terminationSourceOf } from "../kernel/termination_source.ts";
-import type { Channel, ChannelBounds, Log, ReadResult } from "../log/log.ts";
-import { EMPTY_BOUNDS } from "./bounds.ts";
+import { type PartitionReference, partitionName } from "../../protocols/position.ts";
+import type { ActorReference } from "../kernel/actor.ts";
+import { EMPTY_BOUNDS } from "../log/bounds.ts";
+import type { Channel, ChannelBounds, Log } from "../log/log.ts";
+import { LocalReference, watch } from "./link_ends.ts";
 import type { CommittedReport, PartitionRequest } from "./partition.ts";
 import type { PartitionView } from "./partition_feed.ts";
 
@@ -33,36 +32,20 @@ export class RemoteView implements PartitionView {
   readonly #options: RemoteViewOptions;
   readonly #bounds = new Map<Channel, ChannelBounds>();
   readonly #listeners = new Map<Channel, Set<() => void>>();
-  readonly #waiting = new Set<{ resolve(): void; reject(error: unknown): void }>();
-  readonly #ends = new Set<(termination: Termination) => void>();
+  /** Ends the waits for the first report, with the error if there is none. */
+  readonly #waiting = new Set<(error?: UnavailableError) => void>();
   #endWatch: (() => void) | undefined;
   #isFollowing = false;
   #again: { cancel(): void } | undefined;
   #hasReport = false;
 
-  /** Where the owner sends its reports. One object, so that a link makes one reference of it and watches it (transport T4). */
-  readonly #reports: ActorReference<CommittedReport> & {
-    onTerminated(listener: (termination: Termination) => void): () => void;
-  };
+  /** Where the owner sends its reports. */
+  readonly #reports: LocalReference<CommittedReport>;
 
   constructor(options: RemoteViewOptions) {
     this.partition = options.partition;
     this.#options = options;
-    const tell = (report: CommittedReport) => this.#take(report);
-    const take = (report: CommittedReport) => {
-      tell(report);
-      return true;
-    };
-    this.#reports = {
-      path: `view/${partitionName(options.partition)}`,
-      tell,
-      send: async (report) => take(report),
-      trySend: take,
-      onTerminated: (listener) => {
-        this.#ends.add(listener);
-        return () => this.#ends.delete(listener);
-      },
-    };
+    this.#reports = new LocalReference(`view/${partitionName(options.partition)}`, (report) => this.#take(report));
   }
 
   async ready(): Promise<void> {
@@ -70,43 +53,27 @@ export class RemoteView implements PartitionView {
     if (this.#hasReport && this.#isFollowing) return;
     if (!this.#isFollowing) throw this.#away("its node is not linked");
     await new Promise<void>((resolve, reject) => {
-      const late = () => waiting.reject(this.#away("it did not answer"));
-      const timer = this.#options.setTimer(REPORT_WITHIN_MS, late);
-      const end = () => {
+      const settle = (error?: UnavailableError) => {
         timer.cancel();
-        this.#waiting.delete(waiting);
+        this.#waiting.delete(settle);
+        if (error === undefined) resolve();
+        else reject(error);
       };
-      const waiting = {
-        resolve: () => {
-          end();
-          resolve();
-        },
-        reject: (error: unknown) => {
-          end();
-          reject(error);
-        },
-      };
-      this.#waiting.add(waiting);
+      const timer = this.#options.setTimer(REPORT_WITHIN_MS, () => settle(this.#away("it did not answer")));
+      this.#waiting.add(settle);
     });
   }
 
-  committedOffset(channel: Channel): Offset {
-    return this.bounds(channel).endOffset;
-  }
-
-  bounds(channel: Channel): ChannelBounds {
-    return this.#bounds.get(channel) ?? EMPTY_BOUNDS;
-  }
+  readonly bounds: PartitionView["bounds"] = (channel) => this.#bounds.get(channel) ?? EMPTY_BOUNDS;
+  readonly committedOffset: PartitionView["committedOffset"] = (channel) => this.bounds(channel).endOffset;
 
   /** X1. */
-  read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
+  readonly read: PartitionView["read"] = (channel, after, bytesMax, inParts = false) => {
     const committedOffset = this.committedOffset(channel);
     return this.#options.log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
-  }
+  };
 
-  seek(channel: Channel, timeMs: number): Promise<Position | undefined> {
-    return this.#options.log.seek(this.partition, channel, timeMs);
-  }
+  readonly seek: PartitionView["seek"] = (channel, timeMs) => this.#options.log.seek(this.partition, channel, timeMs);
 
   onAdvance(channel: Channel, listener: () => void): { stop(): void } {
     const listeners = this.#listeners.get(channel) ?? new Set();
@@ -125,9 +92,8 @@ export class RemoteView implements PartitionView {
   end(): void {
     this.#listeners.clear();
     this.#unfollow();
-    for (const one of [...this.#waiting]) one.reject(this.#away("it is another one now"));
-    for (const listener of this.#ends) listener({ kind: "stopped" });
-    this.#ends.clear();
+    for (const settle of [...this.#waiting]) settle(this.#away("it is another one now"));
+    this.#reports.end();
   }
 
   get #hasListeners(): boolean {
@@ -147,7 +113,7 @@ export class RemoteView implements PartitionView {
     if (!this.#isFollowing) return;
     this.#hasReport = true;
     for (const [channel, of] of bounds) this.#bounds.set(channel, of);
-    for (const one of [...this.#waiting]) one.resolve();
+    for (const settle of [...this.#waiting]) settle();
     for (const [channel] of bounds) for (const listener of this.#listeners.get(channel) ?? []) listener();
   }
 
@@ -156,14 +122,8 @@ export class RemoteView implements PartitionView {
     this.#isFollowing = true;
     this.#hasReport = false;
     const { owner } = this.#options;
-    let hasEnded = false;
-    const endWatch = terminationSourceOf(owner as ActorReference<never>).onTerminated(() => {
-      hasEnded = true;
-      this.#lost();
-    });
-    if (hasEnded) return;
-    this.#endWatch = endWatch;
-    owner.tell({ type: "follow", replyTo: this.#reports });
+    this.#endWatch = watch(owner, () => this.#lost());
+    if (this.#endWatch !== undefined) owner.tell({ type: "follow", replyTo: this.#reports });
   }
 
   #unfollow(): void {
@@ -181,7 +141,7 @@ export class RemoteView implements PartitionView {
     this.#isFollowing = false;
     this.#hasReport = false;
     this.#endWatch = undefined;
-    for (const one of [...this.#waiting]) one.reject(this.#away("its link has ended"));
+    for (const settle of [...this.#waiting]) settle(this.#away("its link has ended"));
   }
 
   #away(why: string): UnavailableError {

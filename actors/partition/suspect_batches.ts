@@ -8,24 +8,28 @@ import { partitionName } from "../../protocols/position.ts";
 import { compareSequences, firstSequence, lastSequence } from "../../protocols/sequence.ts";
 import type { AppendBatch } from "../log/log.ts";
 import {
+  type Effects,
   type PartitionEffect,
   type PartitionState,
   reply,
   type Suspect,
   type Suspects,
+  takePending,
   type Waiting,
 } from "./partition_messages.ts";
 
 /** Suspects that are remembered. A forgotten one that comes again fails once more, and is found again. */
 const SUSPECTS_MAX = 1_000;
 
+type OfBatch = { readonly batch: AppendBatch };
+
 const nameOf = (batch: AppendBatch): string => `${batch.producerId}\0${firstSequence(batch.sequences).join()}`;
 
 /** An append of these batches failed, or its arrival crashed the partition's actor. */
-export function suspect(suspects: Suspects, batches: readonly AppendBatch[]): void {
-  for (const batch of batches) {
+export function suspect(suspects: Suspects, appends: readonly OfBatch[]): void {
+  for (const { batch } of appends) {
     const name = nameOf(batch);
-    const verdict = batches.length === 1 ? "refused" : (suspects.get(name)?.verdict ?? "suspect");
+    const verdict = appends.length === 1 ? "refused" : (suspects.get(name)?.verdict ?? "suspect");
     suspects.delete(name);
     suspects.set(name, { verdict, producerId: batch.producerId, first: firstSequence(batch.sequences) });
   }
@@ -42,13 +46,21 @@ export const isSuspect = ({ suspects }: PartitionState, batch: AppendBatch): boo
 export const isRefused = ({ suspects }: PartitionState, batch: AppendBatch): boolean =>
   suspects.size > 0 && suspects.get(nameOf(batch))?.verdict === "refused";
 
+/** Refuses waiting batches that failed alone. */
+export const refuseSuspects = (state: PartitionState): Effects =>
+  state.suspects.size === 0
+    ? []
+    : takePending(state, (batch) => isRefused(state, batch)).map((append) =>
+        refuseSuspect(state, append, append.batch),
+      );
+
 /**
  * Clears all suspects that begin within these batches, which were written or found in the log: a producer may have cut its
  * events into other batches. So no event of a batch that stays refused is in the log, and its producer may rely on that.
  */
-export function clear({ suspects }: PartitionState, batches: readonly AppendBatch[]): void {
+export function clear({ suspects }: PartitionState, appends: readonly OfBatch[]): void {
   for (const [name, suspect] of suspects) {
-    if (batches.some((batch) => begins(suspect, batch))) suspects.delete(name);
+    if (appends.some(({ batch }) => begins(suspect, batch))) suspects.delete(name);
   }
 }
 

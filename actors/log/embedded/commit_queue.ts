@@ -40,18 +40,20 @@ export class CommitQueue {
 
   /** Rejects all calls that are queued and not under way: the life of the store that they were decided for has ended. */
   abandon(reason: Error): void {
-    const waiters = this.#waiters;
+    for (const waiter of this.#take().waiters) waiter.reject(reason);
+  }
+
+  /** Empties the queue. */
+  #take() {
+    const taken = { writes: this.#writes, waiters: this.#waiters };
     this.#writes = new Map();
     this.#waiters = [];
-    for (const waiter of waiters) waiter.reject(reason);
+    return taken;
   }
 
   async #run(): Promise<void> {
     while (this.#waiters.length > 0) {
-      const writes = this.#writes;
-      const waiters = this.#waiters;
-      this.#writes = new Map();
-      this.#waiters = [];
+      const { writes, waiters } = this.#take();
       try {
         const commit = this.#store.commit(writes);
         await commit.committed;
@@ -77,9 +79,7 @@ export class CommitQueue {
 
   #fail(error: unknown, waiters: readonly Waiter[]): void {
     const failure = this.#store.failure(error);
-    const behind = this.#waiters;
-    this.#writes = new Map();
-    this.#waiters = [];
+    const behind = this.#take().waiters;
     this.#onFailure();
     for (const waiter of [...waiters, ...behind]) waiter.reject(failure);
   }

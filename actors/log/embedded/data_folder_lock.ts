@@ -11,16 +11,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 
-export interface DataFolderLock {
-  release(): Promise<void>;
-}
-
 /** Bytes of a socket's path that every system allows (`sun_path` without its end). */
 const SOCKET_PATH_BYTES_MAX = 100;
 const ANSWER_TIMEOUT_MS = 1_000;
 
 /** Locks the folder. Rejects with `ConfigurationError` `DATA_IN_USE` and the holder's pid where another process has it. */
-export async function lockDataFolder(folder: string): Promise<DataFolderLock> {
+export async function lockDataFolder(folder: string): Promise<{ release(): Promise<void> }> {
   const name = createHash("sha256").update(resolve(folder)).digest("hex").slice(0, 24);
   const servers: Server[] = [];
   const release = async () => {
@@ -77,16 +73,13 @@ function listen(path: string): Promise<Server | "in use" | "unsupported"> {
       socket.on("error", () => socket.destroy());
       socket.end(`${process.pid}\n`);
     });
-    server.once("error", (error: NodeJS.ErrnoException) =>
-      resolve(error.code === "EADDRINUSE" ? "in use" : "unsupported"),
-    );
-    try {
-      server.listen(path, () => {
-        server.unref();
-        resolve(server);
-      });
-    } catch (error) {
+    const fail = (error: unknown) =>
       resolve((error as NodeJS.ErrnoException).code === "EADDRINUSE" ? "in use" : "unsupported");
+    server.once("error", fail);
+    try {
+      server.listen(path, () => resolve(server.unref()));
+    } catch (error) {
+      fail(error);
     }
   });
 }

@@ -22,6 +22,7 @@ const DATA_VERSION = 2;
 const META_PAGES = 2;
 const META_BYTES = 168;
 const [PAGE_BYTES_MIN, PAGE_BYTES_MAX] = [512, 65_536];
+const PAGE_RANGE = `${PAGE_BYTES_MIN} to ${PAGE_BYTES_MAX} bytes`;
 /** Offsets of fields in a page (`MDB_page_header`, 64 bits), in a meta page (`MDB_meta`) and in a tree's node (`MDB_node`). */
 const PAGE = { number: 0, flags: 18, lower: 20, header: 24 } as const;
 const META = { magic: 24, version: 28, pageBytes: 48, roots: [88, 136], lastPage: 144, transaction: 152 } as const;
@@ -38,12 +39,7 @@ interface DataFile {
   readonly sizeBytes: number;
 }
 
-interface Meta {
-  readonly pageBytes: number;
-  readonly roots: readonly bigint[];
-  readonly lastPage: bigint;
-  readonly transaction: bigint;
-}
+type Meta = ReturnType<typeof metaOf>;
 
 /**
  * Throws `UnavailableError`: `STORE_CORRUPT` where the folder's data file cannot be opened safely, `STORE_LOST` where it is
@@ -92,7 +88,7 @@ function check(file: DataFile): void {
 }
 
 /** F1: reads a meta page, and throws where it is not valid. */
-function metaOf(file: DataFile, index: number, at: number): Meta {
+function metaOf(file: DataFile, index: number, at: number) {
   const what = `meta page ${index}`;
   if (at + META_BYTES > file.sizeBytes) throw cutShort(file, what);
   const bytes = bytesAt(file, at, META_BYTES);
@@ -104,11 +100,7 @@ function metaOf(file: DataFile, index: number, at: number): Meta {
   const pageBytes = bytes.readUInt32LE(META.pageBytes);
   const isPower = (pageBytes & (pageBytes - 1)) === 0;
   if (!isPower || pageBytes < PAGE_BYTES_MIN || pageBytes > PAGE_BYTES_MAX || (index > 0 && pageBytes !== at))
-    throw corrupt(
-      file,
-      `${what} must have pages of ${PAGE_BYTES_MIN} to ${PAGE_BYTES_MAX} bytes, as the other`,
-      String(pageBytes),
-    );
+    throw corrupt(file, `${what} must have pages of ${PAGE_RANGE}, as the other`, String(pageBytes));
   return {
     pageBytes,
     roots: META.roots.map((place) => bytes.readBigUInt64LE(place)),

@@ -25,9 +25,6 @@ export interface LmdbLogOptions {
   readonly acceptLoss?: boolean;
 }
 
-/** The metadata key of the store's own id (E22). */
-export const CLUSTER_ID_KEY = "cluster_id";
-
 /**
  * Opens the log in `folder`. Rejects with `ConfigurationError` where another process has the folder or a newer release wrote
  * it, and with `UnavailableError` where the disk refuses or the folder's remembered log is missing (`STORE_LOST`).
@@ -45,7 +42,7 @@ export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false
       throw error;
     });
     const log = new EmbeddedLog({ kind: "lmdb", clusterId, store, nowMs, checkTier, readTurns: new ReadTurns() });
-    const close = log.close.bind(log);
+    const { close } = log;
     log.close = async () => {
       await close();
       await lock.release();
@@ -60,7 +57,7 @@ export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false
 /** The log's id, made for a new log and remembered beside it. Rejects with `STORE_LOST` where the folder remembers another. */
 async function identify(store: LmdbStore, folder: string): Promise<string> {
   const remembered = rememberedStore(folder);
-  const key = metadataKey(CLUSTER_ID_KEY);
+  const key = metadataKey("cluster_id");
   const bytes = store.get(key);
   const stored = bytes === undefined ? undefined : Buffer.from(unpack<Metadata>(bytes).value).toString();
   if (remembered !== undefined) {

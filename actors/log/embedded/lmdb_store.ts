@@ -19,7 +19,8 @@ import {
   type UnavailableCode,
   UnavailableError,
 } from "../../../protocols/errors.ts";
-import type { StoreState } from "../log.ts";
+import { settledWithin } from "../../kernel/settled_within.ts";
+import { StoreHealth } from "../rules/store_health.ts";
 import { checkDataFile } from "./lmdb_file.ts";
 import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
 import { pack, unpack } from "./stored_state.ts";
@@ -47,10 +48,12 @@ export class LmdbStore implements OrderedStore {
   readonly #open: () => Database;
   #database: Database;
   #identity = randomUUID();
-  #state: StoreState = { kind: "ready" };
-  #probing: NodeJS.Timeout | undefined;
+  readonly #health = new StoreHealth(
+    { kind: "ready" },
+    // The state tells the outcome of the probe; its rejection is for other callers.
+    { everyMs: PROBE_EVERY_MS, attempt: () => void this.probe().catch(ignore) },
+  );
   #isClosed = false;
-  readonly #listeners: ((state: StoreState) => void)[] = [];
 
   private constructor(folder: string, open: () => Database) {
     this.#folder = folder;
@@ -79,20 +82,16 @@ export class LmdbStore implements OrderedStore {
         ...changed,
       });
     };
-    let store: LmdbStore;
+    let store: LmdbStore | undefined;
     try {
       store = new LmdbStore(folder, openDatabase);
+      await store.#checkFormat(folder);
+      return store;
     } catch (error) {
+      await store?.close();
       if (error instanceof HeadraceError) throw error;
       throw unavailable(failureCode(error, folder), reasonOf(error), error);
     }
-    try {
-      await store.#checkFormat(folder);
-    } catch (error) {
-      await store.close();
-      throw store.failure(error);
-    }
-    return store;
   }
 
   async #checkFormat(folder: string): Promise<void> {
@@ -115,9 +114,7 @@ export class LmdbStore implements OrderedStore {
     return this.#identity;
   }
 
-  get(key: string): Uint8Array | undefined {
-    return this.#database.get(Buffer.from(key));
-  }
+  readonly get: OrderedStore["get"] = (key) => this.#database.get(Buffer.from(key));
 
   *range(from: string, to: string): Iterable<readonly [string, Uint8Array]> {
     const found = this.#database.getRange({ start: Buffer.from(from), end: Buffer.from(to) });
@@ -130,7 +127,8 @@ export class LmdbStore implements OrderedStore {
 
   async #commit(writes: Writes): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log must be open: it is closed");
-    if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
+    const state = this.state();
+    if (state.kind === "unavailable") throw unavailable(state.code, state.reason);
     await this.#put(writes);
   }
 
@@ -151,69 +149,36 @@ export class LmdbStore implements OrderedStore {
   }
 
   /** D2. The flush of the newest commit covers all before it. */
-  #flush(): Promise<void> {
+  async #flush(): Promise<void> {
     const { flushed } = this.#database;
-    return new Promise((resolve, reject) => {
-      // LMDB never settles the promise of a flush that failed.
-      const timer = setTimeout(() => reject(new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`)), FLUSH_TIMEOUT_MS);
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        then();
-      };
-      flushed.then(
-        () => settle(resolve),
-        (error: unknown) => settle(() => reject(error)),
-      );
-    });
+    // LMDB never settles the promise of a flush that failed.
+    if (!(await settledWithin(flushed, FLUSH_TIMEOUT_MS))) throw new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`);
+    await flushed;
   }
 
   failure(error: unknown): Error {
     if (error instanceof HeadraceError) return error;
     const reason = reasonOf(error);
     const code = failureCode(error, this.#folder);
-    this.#change({ kind: "unavailable", code, reason });
+    this.#health.change({ kind: "unavailable", code, reason });
     return unavailable(code, reason, error);
   }
 
-  state(): StoreState {
-    return this.#state;
-  }
-
-  onStateChange(listener: (state: StoreState) => void): void {
-    this.#listeners.push(listener);
-  }
-
-  #change(state: StoreState): void {
-    const isChange = state.kind !== this.#state.kind;
-    this.#state = state;
-    if (state.kind === "unavailable" && this.#probing === undefined && !this.#isClosed) {
-      // The state tells the outcome of the probe; its rejection is for other callers.
-      this.#probing = setInterval(() => void this.probe().catch(() => undefined), PROBE_EVERY_MS);
-      this.#probing.unref();
-    }
-    if (state.kind === "ready") {
-      clearInterval(this.#probing);
-      this.#probing = undefined;
-    }
-    if (isChange) for (const listener of this.#listeners) listener(state);
-  }
+  readonly state: OrderedStore["state"] = () => this.#health.state;
+  readonly onStateChange: OrderedStore["onStateChange"] = (listener) => this.#health.onChange(listener);
 
   async probe(): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log must be open: it is closed");
-    if (this.#state.kind === "ready") {
+    if (this.state().kind === "ready") {
       this.get(FORMAT_KEY);
       return;
     }
-    try {
-      await this.#write(PROBE_KEY);
-    } catch (error) {
-      await this.#reopen(error);
-    }
-    this.#change({ kind: "ready" });
+    await this.#writeProbe().catch((error: unknown) => this.#reopen(error));
+    this.#health.change({ kind: "ready" });
   }
 
-  async #write(key: string): Promise<void> {
-    await this.#put(new Map([[key, pack(Date.now())]]));
+  async #writeProbe(): Promise<void> {
+    await this.#put(new Map([[PROBE_KEY, pack(Date.now())]]));
     await this.#flush();
   }
 
@@ -223,7 +188,7 @@ export class LmdbStore implements OrderedStore {
       await this.#database.close().catch(ignore); // an earlier try may have closed it
       this.#database = this.#open();
       this.#identity = randomUUID();
-      await this.#write(PROBE_KEY);
+      await this.#writeProbe();
     } catch (error) {
       throw this.failure(reasonOf(error) === "" ? cause : error);
     }
@@ -232,7 +197,7 @@ export class LmdbStore implements OrderedStore {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearInterval(this.#probing);
+    this.#health.close();
     await this.#database.close();
   }
 }

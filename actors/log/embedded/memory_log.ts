@@ -5,7 +5,7 @@
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { Log } from "../log.ts";
 import { EmbeddedLog } from "./embedded_log.ts";
-import { type FailureTiming, MemoryStore } from "./memory_store.ts";
+import { MemoryStore } from "./memory_store.ts";
 
 export interface MemoryLogOptions {
   /** The store's clock, in ms since 1970. Default: a clock that stands at 0, so that runs repeat. */
@@ -15,14 +15,8 @@ export interface MemoryLogOptions {
 }
 
 /** Faults that a simulator causes in the store beneath a memory log. */
-export interface MemoryLogFaults {
-  /** Makes the next commits fail, one for each timing: before their effect, or after it. */
-  failNext(timings: readonly FailureTiming[]): void;
-  /** While the store is away every call rejects with `UnavailableError`. */
-  setAway(isAway: boolean): void;
-  /** While flushes are held they fail, so that no append of tier `fsync` is acknowledged. */
-  setFlushHeld(isHeld: boolean): void;
-  /** Flushes, as tier `everysec` does once a second: all commits so far survive a loss of power. */
+export interface MemoryLogFaults extends Pick<MemoryStore, "failNext" | "setAway" | "setFlushHeld"> {
+  /** As tier `everysec` does once a second: all commits so far survive a loss of power. */
   flush(): void;
   /** Ends this life of the store and begins the next one, in which every earlier ownership is void. */
   restart(loss: "nothing" | "unflushed" | "everything"): void;

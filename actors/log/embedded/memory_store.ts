@@ -2,18 +2,12 @@
  * An ordered store in memory, for simulation: deterministic, and able to fail as a disk does. Commits that were not flushed
  * can be lost, calls can fail before or after their effect, and the store can be away or come back empty.
  */
-import { HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
+import { UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
 import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
 
 /** When a commit fails: before its effect, or after it (the answer is lost). */
 export type FailureTiming = "before" | "after";
-
-/** A key's value before a write, so that an unflushed tail can be taken back. */
-interface Undo {
-  readonly key: string;
-  readonly before: Uint8Array | undefined;
-}
 
 /** Up to this many keys of a commit are inserted one by one; more are merged in one pass over all keys, which is faster. */
 const PLACED_ONE_BY_ONE_MAX = 16;
@@ -23,7 +17,8 @@ export class MemoryStore implements OrderedStore {
   readonly #values = new Map<string, Uint8Array>();
   /** The keys of `#values`, ascending. */
   #keys: string[] = [];
-  #unflushed: Undo[] = [];
+  /** Keys of unflushed writes, each with its value before, so that an unflushed tail can be taken back. */
+  #unflushed: { readonly key: string; readonly before: Uint8Array | undefined }[] = [];
   #failures: FailureTiming[] = [];
   #isAway = false;
   #isFlushHeld = false;
@@ -91,7 +86,8 @@ export class MemoryStore implements OrderedStore {
     if (changed.length > PLACED_ONE_BY_ONE_MAX) {
       const came = changed.filter((key) => this.#values.has(key)).sort();
       const hasLost = came.length < changed.length;
-      this.#keys = merge(hasLost ? this.#keys.filter((key) => this.#values.has(key)) : this.#keys, came);
+      const stayed = hasLost ? this.#keys.filter((key) => this.#values.has(key)) : this.#keys;
+      this.#keys = [...stayed, ...came].sort(); // merges two ascending runs in one pass
       return;
     }
     for (const key of changed) {
@@ -102,7 +98,6 @@ export class MemoryStore implements OrderedStore {
   }
 
   failure(error: unknown): Error {
-    if (error instanceof HeadraceError) return error;
     return error instanceof Error ? error : new Error(String(error));
   }
 
@@ -129,16 +124,19 @@ export class MemoryStore implements OrderedStore {
 
   // Faults, for the simulator.
 
+  /** Makes the next commits fail, one for each timing. */
   failNext(timings: readonly FailureTiming[]): void {
     this.#failures.push(...timings);
   }
 
+  /** While the store is away every call rejects with `UnavailableError`. */
   setAway(isAway: boolean): void {
     if (isAway === this.#isAway) return;
     this.#isAway = isAway;
     for (const listener of this.#listeners) listener(this.state());
   }
 
+  /** While flushes are held they fail, so that no append of tier `fsync` is acknowledged. */
   setFlushHeld(isHeld: boolean): void {
     this.#isFlushHeld = isHeld;
   }
@@ -163,18 +161,6 @@ export class MemoryStore implements OrderedStore {
     this.#isFlushHeld = false;
     this.setAway(false);
   }
-}
-
-/** Merges two ascending lists without common keys. */
-function merge(left: readonly string[], right: readonly string[]): string[] {
-  const merged: string[] = [];
-  let at = 0;
-  for (const key of right) {
-    for (; at < left.length && (left[at] as string) < key; at++) merged.push(left[at] as string);
-    merged.push(key);
-  }
-  for (; at < left.length; at++) merged.push(left[at] as string);
-  return merged;
 }
 
 /** The index of `key` in the ascending `keys`, or the index at which it would be inserted. */

@@ -2,11 +2,10 @@
  * The part of an ordered store that belongs to no partition: welcomed producers, and metadata. A change is decided on the
  * value that will be stored once all queued writes are made.
  */
-
-import type { Metadata, ProducerOwner, WelcomeOutcome } from "../log.ts";
+import type { Log, Metadata } from "../log.ts";
 import { isForgotten, judgeWelcome, type ProducerRecord } from "../rules/welcome.ts";
 import type { CommitQueue } from "./commit_queue.ts";
-import type { OrderedStore } from "./ordered_store.ts";
+import { guarded, type OrderedStore, rangeEnd } from "./ordered_store.ts";
 import * as Stored from "./stored_state.ts";
 
 /** Producers that each welcome looks at, to forget the old ones. */
@@ -34,35 +33,27 @@ export class StoreRegistry {
     this.#names = undefined;
   }
 
-  async welcomeProducer(
-    producerId: string,
-    instance: string,
-    heldEpoch: number | undefined,
-    nowMs: number,
-    owner: ProducerOwner | undefined,
-  ): Promise<WelcomeOutcome> {
+  readonly welcomeProducer: Log["welcomeProducer"] = async (producerId, instance, heldEpoch, nowMs, owner) => {
     const key = Stored.producerKey(producerId);
     const bytes = this.#latest(key);
     const storeNowMs = this.#nowMs();
     const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
     const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
-    const outcome = judgeWelcome(known, { instance, heldEpoch, owner }, storeNowMs, (subject) =>
-      this.#namesOf(subject),
-    );
+    const namesOf = (subject: string) => this.#namesOf(subject);
+    const outcome = judgeWelcome(known, instance, heldEpoch, owner, storeNowMs, namesOf);
     const forgotten = this.#forgetProducers(key, storeNowMs);
     if (outcome.kind !== "welcomed") {
       if (forgotten.length > 0) await this.#writeLatest(forgotten);
       return outcome;
     }
     const ownedBy = known?.owner ?? owner?.subject;
-    const { producerEpoch } = outcome;
-    const base = { instance, producerEpoch, seenAtMs: nowMs };
+    const base = { instance, producerEpoch: outcome.producerEpoch, seenAtMs: nowMs };
     const record: ProducerRecord = ownedBy === undefined ? base : { ...base, owner: ownedBy };
     this.#count(found?.owner, -1);
     this.#count(ownedBy, 1);
     await this.#writeLatest([[key, Stored.pack(record)], ...forgotten]);
     return outcome;
-  }
+  };
 
   /** Each welcome looks at the next few stored producers, so that old ones are forgotten as new ones come (E5). */
   #forgetProducers(except: string, nowMs: number): [string, undefined][] {
@@ -71,7 +62,7 @@ export class StoreRegistry {
     let looked = 0;
     const from = this.#lookedAtProducer ?? all;
     this.#lookedAtProducer = undefined;
-    for (const [key, value] of this.#guard(() => this.#store.range(from, Stored.rangeEnd(all)))) {
+    for (const [key, value] of guarded(this.#store, () => this.#store.range(from, rangeEnd(all)))) {
       if (looked === PRODUCERS_LOOKED_AT) {
         this.#lookedAtProducer = key;
         break;
@@ -91,9 +82,9 @@ export class StoreRegistry {
     if (this.#names === undefined) {
       this.#names = new Map();
       const all = Stored.producerKey("");
-      const stored = this.#guard(() => [...this.#store.range(all, Stored.rangeEnd(all))]);
+      const stored = guarded(this.#store, () => [...this.#store.range(all, rangeEnd(all))]);
       const pending = [...this.#pending].filter(([key]) => key.startsWith(all));
-      for (const [, value] of [...stored.filter(([key]) => !this.#pending.has(key)), ...pending]) {
+      for (const [, value] of new Map([...stored, ...pending])) {
         if (value !== undefined) this.#count(Stored.unpack<ProducerRecord>(value).owner, 1);
       }
     }
@@ -107,48 +98,39 @@ export class StoreRegistry {
     else this.#names.delete(subject);
   }
 
-  readMetadata(key: string): Metadata | undefined {
-    const bytes = this.#guard(() => this.#store.get(Stored.metadataKey(key)));
+  readonly readMetadata: Log["readMetadata"] = async (key) => {
+    const bytes = guarded(this.#store, () => this.#store.get(Stored.metadataKey(key)));
     return bytes === undefined ? undefined : Stored.unpack<Metadata>(bytes);
-  }
+  };
 
-  listMetadata(prefix: string): ReadonlyMap<string, Metadata> {
-    return this.#guard(() => {
-      const all = Stored.metadataKey("");
+  readonly listMetadata: Log["listMetadata"] = async (prefix) =>
+    guarded(this.#store, () => {
       const found = new Map<string, Metadata>();
-      for (const [key, value] of this.#store.range(all + prefix, Stored.rangeEnd(all))) {
+      const all = Stored.metadataKey("");
+      for (const [key, value] of this.#store.range(all + prefix, rangeEnd(all))) {
         if (!key.startsWith(all + prefix)) break;
         found.set(key.slice(all.length), Stored.unpack<Metadata>(value));
       }
       return found;
     });
-  }
 
-  async writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined> {
+  readonly writeMetadata: Log["writeMetadata"] = async (key, value, expectedVersion) => {
     const storedKey = Stored.metadataKey(key);
     const bytes = this.#latest(storedKey);
     const version = bytes === undefined ? 0 : Stored.unpack<Metadata>(bytes).version;
     if (version !== expectedVersion) return undefined;
     await this.#writeLatest([[storedKey, Stored.pack({ value, version: version + 1 })]]);
     return version + 1;
-  }
+  };
 
-  /** The value that the key will have once the queue is empty, with which compare-and-set compares. */
+  /** The value that the key will have once the queue is empty. */
   #latest(key: string): Uint8Array | undefined {
-    return this.#pending.has(key) ? this.#pending.get(key) : this.#guard(() => this.#store.get(key));
+    return this.#pending.has(key) ? this.#pending.get(key) : guarded(this.#store, () => this.#store.get(key));
   }
 
   async #writeLatest(entries: readonly (readonly [string, Uint8Array | undefined])[]): Promise<void> {
     for (const [key, value] of entries) this.#pending.set(key, value);
     await this.#queue.write(entries, true);
     for (const [key, value] of entries) if (this.#pending.get(key) === value) this.#pending.delete(key);
-  }
-
-  #guard<Value>(read: () => Value): Value {
-    try {
-      return read();
-    } catch (error) {
-      throw this.#store.failure(error);
-    }
   }
 }

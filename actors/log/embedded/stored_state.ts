@@ -9,8 +9,8 @@ import { Packr } from "../../../deps.ts";
 import type { Verdict } from "../../../protocols/event.ts";
 import { type EpochStart, epoch, offset, type PartitionReference } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
-import type { Channel, Grant, PartitionSettings, StoredVerdict } from "../log.ts";
-import type { ChainState, ChannelState } from "../rules/partition_state.ts";
+import type { Channel, ChannelBounds, StoredVerdict } from "../log.ts";
+import type { ChainState, PartitionState } from "../rules/partition_state.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 
@@ -49,35 +49,27 @@ export const verdictsPrefix = (prefix: string, producerId: string): string =>
 export const metadataKey = (key: string): string => `m\0${key}`;
 export const producerKey = (producerId: string): string => `i\0${producerId}`;
 
-/** The end of the range of all keys that begin with `prefix`, which ends in NUL. */
-export const rangeEnd = (prefix: string): string => `${prefix.slice(0, -1)}\x01`;
 export const chainsPrefix = (prefix: string): string => `${prefix}h\0`;
 export const channelsPrefix = (prefix: string): string => `${prefix}c\0`;
 export const checkpointsPrefix = (prefix: string): string => `${prefix}k\0`;
 
 /** The epoch and the last offset that an entry's key names. */
-export function entryPlace(key: string): { readonly epoch: number; readonly lastOffset: number } {
-  return {
-    epoch: Number.parseInt(key.slice(-28, -14), 16),
-    lastOffset: Number.parseInt(key.slice(-14), 16),
-  };
-}
+export const entryPlace = (key: string) => ({
+  epoch: epoch(Number.parseInt(key.slice(-28, -14), 16)),
+  lastOffset: Number.parseInt(key.slice(-14), 16),
+});
 
-export interface Fence {
-  readonly epoch: number;
-  readonly grant: Grant;
-  readonly settings: PartitionSettings;
-}
+type Fence = Pick<PartitionState, "grant" | "settings"> & { readonly epoch: number };
 
 /** Packs these three fields alone: with the state's other fields a claim would cost more for each producer. */
 export const encodeFence = ({ epoch, grant, settings }: Fence): Buffer => pack({ epoch, grant, settings });
 export const decodeFence = (bytes: Uint8Array): Fence => unpack<Fence>(bytes);
 
-export function encodeChannel({ epochs, firstOffset, endOffset, sizeBytes }: ChannelState): Buffer {
+export function encodeChannel({ epochs, firstOffset, endOffset, sizeBytes }: ChannelBounds): Buffer {
   return pack([firstOffset, endOffset, sizeBytes, ...epochs.flatMap((entry) => [entry.epoch, entry.firstOffset])]);
 }
 
-export function decodeChannel(bytes: Uint8Array): ChannelState {
+export function decodeChannel(bytes: Uint8Array): ChannelBounds {
   const [firstOffset = 0, endOffset = 0, sizeBytes = 0, ...rest] = unpack<number[]>(bytes);
   return { epochs: pairs(rest), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
 }

@@ -3,109 +3,103 @@
  * bytes. Small batches are joined into groups, so that a usual append has few arguments and few entries.
  */
 import { Packr } from "../../../deps.ts";
-import { InvariantError } from "../../../protocols/errors.ts";
+import { invariant } from "../../../protocols/errors.ts";
 import { offset } from "../../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
 import { encodePosition } from "../../../protocols/values/event_codec.ts";
 import { sequenceText, textSequence } from "../embedded/stored_state.ts";
 import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict, TooManyProducers } from "../log.ts";
+import { checkBatch } from "../rules/append_plan.ts";
 import { chainName, ownerMark } from "../rules/chain_places.ts";
-import { checkBatch, rejectedBatch, storedBatch } from "../rules/partition_state.ts";
-import { ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "../rules/record_batch.ts";
+import { EntryGroups, encodeEntry, storedBytes } from "../rules/record_batch.ts";
+import { rejectedBatch, storedBatch } from "../stored_batches.ts";
+import type { RedisArgument } from "./redis_connection.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 /** Arguments of the function before the groups' bytes: epoch, store, channel, batches, checkpoints, touch. */
 const ARGUMENTS_BEFORE_GROUPS = 6;
+/** Arguments of the checkpoint function before the values: epoch, store, names. */
+const ARGUMENTS_BEFORE_CHECKPOINTS = 3;
 
 /** The arguments after epoch and store. `isTouching`: a WAIT follows, so the function must write in any case. */
-export function encodeAppend(request: AppendRequest, isTouching: boolean): (string | Buffer)[] {
-  const groups: StoredBatch[][] = [];
-  const extras: Buffer[] = [];
-  let groupBytes = 0;
-  const described = request.batches.map((batch) => {
-    checkBatch(batch, chainName(request.channel, batch.producerId));
+export function encodeAppend({ channel, batches, checkpoints }: AppendRequest, isTouching: boolean): RedisArgument[] {
+  const entries = new EntryGroups();
+  const rows = batches.map((batch): Row => {
+    checkBatch(batch, chainName(channel, batch.producerId));
     const stored = storedBatch(batch);
     const sizeBytes = stored.count === 0 ? 0 : storedBytes(stored);
-    if (sizeBytes > 0) {
-      if (groups.length === 0 || groupBytes + sizeBytes > ENTRY_BYTES_TARGET) {
-        groups.push([]);
-        groupBytes = 0;
-      }
-      groups.at(-1)?.push(stored);
-      groupBytes += sizeBytes;
-    }
-    return describe(batch, stored.count, sizeBytes, sizeBytes > 0 ? groups.length : 0, extras);
+    if (sizeBytes > 0) entries.add(stored, sizeBytes);
+    const first = sequenceText(firstSequence(batch.sequences));
+    return [
+      batch.producerId,
+      batch.producerEpoch,
+      batch.previousSequence === undefined ? "" : sequenceText(batch.previousSequence),
+      first,
+      sequenceCount(batch.sequences) === 1 ? first : sequenceText(lastSequence(batch.sequences)),
+      Math.floor(batch.appendedAtMs),
+      stored.count,
+      sizeBytes,
+      sizeBytes > 0 ? entries.groups.length : 0,
+    ];
   });
-  const checkpoints = request.checkpoints ?? new Map<string, Uint8Array | undefined>();
-  const named = describeCheckpoints(checkpoints, extras);
-  // The extras follow the groups, so their indexes depend on the number of groups.
-  const before = ARGUMENTS_BEFORE_GROUPS + groups.length;
-  for (const row of described) for (const at of ARGUMENT_PLACES) shift(row, at, before);
-  for (let at = 1; at < named.length; at += 2) shift(named, at, before);
+  const extras = new ExtraArguments(ARGUMENTS_BEFORE_GROUPS + entries.groups.length);
+  for (const [at, batch] of batches.entries()) addExtras(rows[at] as Row, batch, extras);
+  const named = describeCheckpoints(checkpoints ?? new Map(), extras);
   return [
-    request.channel,
-    Buffer.from(packr.pack(described)),
+    channel,
+    Buffer.from(packr.pack(rows)),
     named.length === 0 ? "" : Buffer.from(packr.pack(named)),
     isTouching ? "1" : "0",
-    ...groups.map(encodeEntry),
-    ...extras,
+    ...entries.groups.map(encodeEntry),
+    ...extras.values,
   ];
 }
 
+/** A batch, in the order of the comment above the function's `judge`. */
 type Row = (string | number)[];
 
-/** Indexes in a batch's row that hold indexes of arguments: position, rejects and their verdicts. */
-const ARGUMENT_PLACES = [9, 10, 11];
+/** Adds the indexes of the batch's position, rejects and verdicts, the number and prefix of the verdicts, and the owner. */
+function addExtras(row: Row, batch: AppendBatch, extras: ExtraArguments): void {
+  const { rejects, position, owner } = batch;
+  const prefix = verdictsPrefix(batch.producerId);
+  const count = rejects?.verdicts.length ?? 0;
+  row.push(position === undefined ? 0 : extras.add(encodePosition(position)));
+  if (rejects === undefined || count === 0) row.push(0, 0);
+  else {
+    const members = rejects.verdicts.map(
+      ({ index, code, path, reason }) =>
+        prefix + sequenceText(sequenceAt(batch.sequences, index)) + JSON.stringify([code, path, reason]),
+    );
+    row.push(extras.add(encodeEntry([rejectedBatch(batch, rejects)])), extras.add(packr.pack(members)));
+  }
+  row.push(count, prefix);
+  if (owner !== undefined) row.push(ownerMark(owner));
+}
 
-function shift(row: Row, at: number, by: number): void {
-  if (row[at] !== 0) row[at] = Number(row[at]) + by;
+/** Arguments that follow a number of others. */
+class ExtraArguments {
+  readonly values: Buffer[] = [];
+  readonly #before: number;
+
+  constructor(before: number) {
+    this.#before = before;
+  }
+
+  /** Returns the argument's index, from 1. */
+  add(bytes: Uint8Array): number {
+    return this.#before + this.values.push(Buffer.from(bytes));
+  }
 }
 
 /** The arguments of the checkpoint function after epoch and store. */
 export function encodeCheckpoints(values: ReadonlyMap<string, Uint8Array | undefined>): Buffer[] {
-  const extras: Buffer[] = [];
-  const named = describeCheckpoints(values, extras);
-  for (let at = 1; at < named.length; at += 2) shift(named, at, 3);
-  return [Buffer.from(packr.pack(named)), ...extras];
+  const extras = new ExtraArguments(ARGUMENTS_BEFORE_CHECKPOINTS);
+  return [Buffer.from(packr.pack(describeCheckpoints(values, extras))), ...extras.values];
 }
 
-/** Names, each followed by the number, from 1, of the extra that holds its value; 0 removes the checkpoint. */
-function describeCheckpoints(values: ReadonlyMap<string, Uint8Array | undefined>, extras: Buffer[]): Row {
-  return [...values].flatMap(([name, value]) => [name, value === undefined ? 0 : extras.push(Buffer.from(value))]);
-}
-
-/** One row of the description, in the order of the comment above the function's `judge`. */
-function describe(batch: AppendBatch, count: number, sizeBytes: number, group: number, extras: Buffer[]): Row {
-  const { verdicts } = batch.rejects ?? { verdicts: [] };
-  const prefix = verdictsPrefix(batch.producerId);
-  let rejectedAt = 0;
-  if (batch.rejects !== undefined && verdicts.length > 0) {
-    rejectedAt = extras.push(encodeEntry([rejectedBatch(batch, batch.rejects)]));
-    const members = verdicts.map(
-      ({ index, code, path, reason }) =>
-        prefix + sequenceText(sequenceAt(batch.sequences, index)) + JSON.stringify([code, path, reason]),
-    );
-    extras.push(Buffer.from(packr.pack(members)));
-  }
-  const first = sequenceText(firstSequence(batch.sequences));
-  return [
-    batch.producerId,
-    batch.producerEpoch,
-    batch.previousSequence === undefined ? "" : sequenceText(batch.previousSequence),
-    first,
-    sequenceCount(batch.sequences) === 1 ? first : sequenceText(lastSequence(batch.sequences)),
-    Math.floor(batch.appendedAtMs),
-    count,
-    sizeBytes,
-    group,
-    batch.position === undefined ? 0 : extras.push(Buffer.from(encodePosition(batch.position))),
-    rejectedAt,
-    rejectedAt === 0 ? 0 : rejectedAt + 1,
-    verdicts.length,
-    prefix,
-    ...(batch.owner === undefined ? [] : [ownerMark(batch.owner)]),
-  ];
-}
+/** Names, each followed by the index of the argument that holds its value; 0 removes the checkpoint. */
+const describeCheckpoints = (values: ReadonlyMap<string, Uint8Array | undefined>, extras: ExtraArguments): Row =>
+  [...values].flatMap(([name, value]) => [name, value === undefined ? 0 : extras.add(value)]);
 
 /** The beginning of every verdict of a producer. The length in bytes keeps it apart from ids that begin with this one. */
 const verdictsPrefix = (producerId: string): string => `${Buffer.byteLength(producerId)}:${producerId}\0`;
@@ -122,11 +116,8 @@ function decodeOutcome([kind, first, second, third]: Answer): AppendOutcome {
   if (kind === "stale") return { kind: "stale_producer_epoch", current: Number(first) };
   if (kind === "full") return tooManyProducers([first, second, third]);
   const stored = textSequence(String(first));
-  if (kind !== "duplicate" || stored === undefined) {
-    throw new InvariantError(
-      `Cannot understand an outcome as Redis must answer a known kind: current value is ${kind}`,
-    );
-  }
+  const isDuplicate = kind === "duplicate" && stored !== undefined;
+  invariant(isDuplicate, `Cannot understand an outcome as Redis must answer a known kind: current value is ${kind}`);
   return { kind, stored, verdicts: Array.isArray(second) ? second.map((member) => decodeMember(String(member))) : [] };
 }
 

@@ -1,7 +1,7 @@
 /** The part of node-redis that is used: raw commands with binary replies, over clients that queue and repeat nothing. */
-
 import { loadDriver } from "../../../deps.ts";
 import { backoffMs, shortenedMs } from "../../../protocols/clock.ts";
+import { settledWithin } from "../../kernel/settled_within.ts";
 import type { RedisArgument, RedisReply } from "./redis_connection.ts";
 
 export interface RedisClient {
@@ -15,15 +15,12 @@ export interface RedisClient {
 const RECONNECT_MS_FIRST = 25;
 const RECONNECT_MS_MAX = 500;
 
-/** The ms until the next attempt to connect, or false for no further attempt. */
-type Reconnect = (retries: number) => number | false;
-
 /** Doubles up to `RECONNECT_MS_MAX`, less up to half as jitter, because all nodes lose a server at the same time. */
-const again: Reconnect = (retries) =>
+const again = (retries: number): number | false =>
   shortenedMs(backoffMs(retries, RECONNECT_MS_FIRST, RECONNECT_MS_MAX), Math.random());
 
 /** A function that makes clients of one address, each not yet connected. */
-export async function clientsOf(url: string, reconnectStrategy: Reconnect = again): Promise<() => RedisClient> {
+export async function clientsOf(url: string, reconnectStrategy = again): Promise<() => RedisClient> {
   const { createClient, RESP_TYPES } = await loadDriver("redis");
   return () =>
     createClient({
@@ -40,14 +37,11 @@ export async function clientsOf(url: string, reconnectStrategy: Reconnect = agai
 export async function askOnce(url: string, command: RedisArgument[], withinMs: number): Promise<RedisReply> {
   const client = (await clientsOf(url, () => false))();
   client.on("error", () => undefined); // connect() rejects with the error
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${hostOf(url)} does not answer within ${withinMs} ms`)), withinMs);
-  });
+  const answer = client.connect().then(() => client.sendCommand(command));
   try {
-    return await Promise.race([client.connect().then(() => client.sendCommand(command)), late]);
+    if (await settledWithin(answer, withinMs)) return await answer;
+    throw new Error(`${hostOf(url)} does not answer within ${withinMs} ms`);
   } finally {
-    clearTimeout(timer);
     client.destroy();
   }
 }
@@ -68,3 +62,9 @@ export function urlAt(url: string, address: string): string {
 /** `host:port` as in a URL, where an IPv6 address has brackets. */
 export const addressOf = (host: string, port: number | string): string =>
   host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** The address that the server at `url` told, which leaves out the host where it is the server's own. */
+export function addressTold(host: string, port: number | string, url: string): string {
+  const own = hostOf(url);
+  return addressOf(host === "" || host === "?" ? own.slice(0, own.lastIndexOf(":")) : host, port);
+}

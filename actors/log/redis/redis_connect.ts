@@ -10,7 +10,7 @@ import { isTurnedAway, RedisLink } from "./redis_link.ts";
 import { type KnownId, knownId } from "./redis_look.ts";
 import { SentinelTopology } from "./redis_sentinel.ts";
 import { RedisShards } from "./redis_shards.ts";
-import { ClusterTopology, keysOfOne, type Topology } from "./redis_topology.ts";
+import { ClusterTopology, keysOfOne } from "./redis_topology.ts";
 
 /**
  * Rejects with `ConfigurationError` where the address contradicts itself or its server, or Redis refuses the user or the
@@ -19,20 +19,9 @@ import { ClusterTopology, keysOfOne, type Topology } from "./redis_topology.ts";
 export async function connectRedis(store: RedisLogOptions, library: RedisLibrary): Promise<RedisConnection> {
   const wrong = addressProblem(store);
   if (wrong !== undefined) throw new ConfigurationError("INVALID_CONFIGURATION", `Cannot connect as ${wrong}`);
-  const prefix = store.prefix ?? "headrace:";
   const id = knownId(store);
-  const { url, urls, sentinel } = store;
   try {
-    const connection = await (url !== undefined
-      ? connectUrl(url, store, library, id)
-      : connectShards(
-          store,
-          library,
-          id,
-          sentinel === undefined
-            ? new ClusterTopology(urls ?? [], prefix, library)
-            : new SentinelTopology(sentinel, prefix, library),
-        ));
+    const connection = await connect(store, library, id);
     id.mayMake = store.acceptLoss === true;
     return connection;
   } catch (error) {
@@ -42,23 +31,24 @@ export async function connectRedis(store: RedisLogOptions, library: RedisLibrary
   }
 }
 
-function connectShards(
-  store: RedisLogOptions,
-  library: RedisLibrary,
-  id: KnownId,
-  topology: Topology,
-): Promise<RedisConnection> {
+function connect(store: RedisLogOptions, library: RedisLibrary, id: KnownId): Promise<RedisConnection> {
+  const { url, urls = [], sentinel, prefix = "headrace:" } = store;
+  if (url !== undefined) return connectUrl(url, prefix, store, library, id);
+  const topology =
+    sentinel === undefined
+      ? new ClusterTopology(urls, prefix, library)
+      : new SentinelTopology(sentinel, prefix, library);
   return RedisShards.connect({ store, library, topology, id });
 }
 
 /** Asks the server first whether it is a node of a Redis Cluster, because a look writes (redis link C2). */
 async function connectUrl(
   url: string,
+  prefix: string,
   store: RedisLogOptions,
   library: RedisLibrary,
   id: KnownId,
 ): Promise<RedisConnection> {
-  const prefix = store.prefix ?? "headrace:";
   const keys = keysOfOne(prefix, library);
   const link = await RedisLink.create({ url, store, library, id, keys: () => keys });
   try {
@@ -72,5 +62,5 @@ async function connectUrl(
     throw error;
   }
   await link.close();
-  return connectShards(store, library, id, new ClusterTopology([url], prefix, library));
+  return RedisShards.connect({ store, library, topology: new ClusterTopology([url], prefix, library), id });
 }

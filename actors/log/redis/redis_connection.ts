@@ -45,11 +45,7 @@ export interface RedisAddress {
 
 /** The reason why an address cannot be used, such as two kinds of address at once; undefined where it can. */
 export function addressProblem({ url, urls, sentinel }: RedisAddress): string | undefined {
-  const given = [
-    ...(url === undefined ? [] : ["url"]),
-    ...(urls === undefined ? [] : ["urls"]),
-    ...(sentinel === undefined ? [] : ["sentinel"]),
-  ];
+  const given = Object.entries({ url, urls, sentinel }).flatMap(([name, value]) => (value === undefined ? [] : name));
   if (given.length === 0) return "a log of type redis needs a url, such as redis://127.0.0.1:6379, urls or sentinel";
   if (given.length > 1)
     return `one of url, urls and sentinel must say where Redis is: given are ${given.join(" and ")}`;
@@ -101,10 +97,8 @@ export interface RedisConnection {
   /** `run_id:master_replid` of the server that holds the key, by the last look at it. */
   identityOf(key: string): string;
 
-  /** Calls a function of the library for its effect. */
-  write(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;
-  /** As `write`, but resolves once `replicas` replicas have the write (E10). */
-  writeToReplicas(name: string, keys: readonly string[], args: RedisArguments, replicas: number): Promise<RedisReply>;
+  /** Calls a function of the library for its effect; with `replicas`, resolves once that number of them has the write (E10). */
+  write(name: string, keys: readonly string[], args: RedisArguments, replicas?: number): Promise<RedisReply>;
   /** Calls a function of the library that writes nothing. */
   readFunction(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;
   /** Sends a reading command, whose first argument is its key. */

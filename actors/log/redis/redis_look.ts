@@ -58,9 +58,8 @@ async function checkClusterId({ client, id, store }: Looked, key: string): Promi
   const known = id.value;
   if (id.mayMake) await client.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
   const stored = await client.sendCommand(["GET", key]);
-  if (stored === null || !(known === undefined || known === String(stored) || store.acceptLoss)) {
-    throw lost(known, stored);
-  }
+  const isKnown = known === undefined || known === String(stored) || store.acceptLoss;
+  if (stored === null || !isKnown) throw lost(known, stored);
   id.value = String(stored);
 }
 

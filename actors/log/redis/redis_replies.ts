@@ -2,7 +2,7 @@
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { epoch, offset } from "../../../protocols/position.ts";
 import { pairs } from "../embedded/stored_state.ts";
-import type { Channel, ChannelBounds, Metadata, RecordBatch } from "../log.ts";
+import type { Channel, ChannelBounds, RecordBatch } from "../log.ts";
 import { decodeEntry } from "../rules/record_batch.ts";
 
 export function* fieldsOf(fields: readonly Buffer[]): Iterable<readonly [string, Buffer]> {
@@ -15,11 +15,8 @@ export function checkpointsOf(fields: readonly Buffer[]): Map<string, Uint8Array
 }
 
 export function channelsOf(fields: readonly Buffer[]): Map<Channel, ChannelBounds> {
-  const channels = new Map<Channel, ChannelBounds>();
-  for (const [name, value] of fieldsOf(fields)) {
-    if (name.startsWith("c:")) channels.set(name.slice(2) as Channel, boundsOf(value));
-  }
-  return channels;
+  const named = [...fieldsOf(fields)].filter(([name]) => name.startsWith("c:"));
+  return new Map(named.map(([name, value]) => [name.slice(2) as Channel, boundsOf(value)]));
 }
 
 /** Reads `first end bytes entries last-epoch` and the epoch table, as redis_library.ts writes them. */
@@ -39,9 +36,4 @@ export function decodeStreamEntry([id, fields]: StreamEntry): RecordBatch[] {
     throw new ConfigurationError("FORMAT_TOO_NEW", `Cannot read entry ${id} as it must hold a record batch`);
   }
   return decodeEntry(bytes, epoch(inEpoch), lastOffset);
-}
-
-export function metadataOf(text: Buffer): Metadata {
-  const space = text.indexOf(0x20);
-  return { version: Number(text.subarray(0, space).toString()), value: text.subarray(space + 1) };
 }

@@ -11,11 +11,7 @@ import { keysOfOne, type SlotRange, type Topology } from "./redis_topology.ts";
 
 const ASK_WITHIN_MS = 2_000;
 
-interface Known {
-  readonly address: string;
-  /** Number of the failover that made this server the master. */
-  readonly configEpoch: number;
-}
+type Known = ReturnType<typeof knownOf>;
 
 export class SentinelTopology implements Topology {
   readonly firstSlot = 0;
@@ -29,13 +25,8 @@ export class SentinelTopology implements Topology {
     this.#keys = keysOfOne(prefix, library);
   }
 
-  urlOf(address: string): string {
-    return urlOf(this.#sentinel, address);
-  }
-
-  lookKeys(): LookKeys {
-    return this.#keys;
-  }
+  readonly urlOf: Topology["urlOf"] = (address) => urlOf(this.#sentinel, address);
+  readonly lookKeys: Topology["lookKeys"] = () => this.#keys;
 
   async masters(): Promise<readonly SlotRange[]> {
     this.#known = await newestOf(this.#sentinel, this.#known);
@@ -74,8 +65,8 @@ async function newestOf({ master, urls }: SentinelAddress, before: Known | undef
   );
 }
 
-/** Reads a sentinel's reply, a list of names and values in turn. */
-function knownOf(reply: RedisReply): Known {
+/** Reads a sentinel's reply, a list of names and values in turn. `config-epoch` numbers the failover that made the master. */
+function knownOf(reply: RedisReply) {
   const texts = (reply as RedisReply[]).map(String);
   const field = (name: string): string => texts[texts.indexOf(name) + 1] ?? "";
   return { address: addressOf(field("ip"), field("port")), configEpoch: Number(field("config-epoch")) };

@@ -1,6 +1,6 @@
 /** Finds the masters of a store: the nodes of a Redis Cluster tell them, or sentinels do (redis_sentinel.ts). */
 import { reasonOf, UnavailableError } from "../../../protocols/errors.ts";
-import { addressOf, askOnce, hostOf, urlAt } from "./redis_client.ts";
+import { addressTold, askOnce, hostOf, urlAt } from "./redis_client.ts";
 import { misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
 import type { RedisLink } from "./redis_link.ts";
 import type { LookKeys } from "./redis_look.ts";
@@ -40,6 +40,7 @@ const FIRST_TAG = "cluster";
  * noticed by the copies that it lacks (E22).
  */
 const ID_EVERY_SLOTS = 128;
+const ALL_SLOTS: readonly number[] = Array.from({ length: SLOT_COUNT }, (_, slot) => slot);
 const ASK_WITHIN_MS = 2_000;
 
 export class ClusterTopology implements Topology {
@@ -57,22 +58,20 @@ export class ClusterTopology implements Topology {
     this.copiedKey = library.isSpread ? `${prefix}cluster_id_copied:{${FIRST_TAG}}` : undefined;
   }
 
-  urlOf(address: string): string {
-    return urlAt(this.#seeds[0] ?? "redis://", address);
-  }
+  readonly urlOf: Topology["urlOf"] = (address) => urlAt(this.#seeds[0] ?? "redis://", address);
 
   async masters(ready: readonly RedisLink[]): Promise<readonly SlotRange[]> {
     const reasons: string[] = [];
     for (const link of ready) {
       try {
-        return rangesOf(await link.ask(["CLUSTER", "SLOTS"]), hostOf(link.url));
+        return rangesOf(await link.ask(["CLUSTER", "SLOTS"]), link.url);
       } catch (error) {
         reasons.push(reasonOf(error));
       }
     }
     for (const url of this.#seeds) {
       try {
-        return rangesOf(await askOnce(url, ["CLUSTER", "SLOTS"], ASK_WITHIN_MS), hostOf(url));
+        return rangesOf(await askOnce(url, ["CLUSTER", "SLOTS"], ASK_WITHIN_MS), url);
       } catch (error) {
         if (/cluster support disabled/.test(reasonOf(error))) {
           throw misconfigured(`${hostOf(url)} must be a node of a Redis Cluster`, "cluster_enabled is 0");
@@ -89,11 +88,11 @@ export class ClusterTopology implements Topology {
   lookKeys(isOwned: (slot: number) => boolean): LookKeys {
     const { probeKeys, formatKey, isSpread } = this.#library;
     const isFirst = isOwned(this.firstSlot);
-    const tags: string[] = [];
-    for (let slot = 0; isSpread && slot < SLOT_COUNT; slot += ID_EVERY_SLOTS) if (isOwned(slot)) tags.push(tagOf(slot));
+    const owned = isSpread ? ALL_SLOTS.filter(isOwned) : [];
+    const tags = owned.filter((slot) => slot % ID_EVERY_SLOTS === 0).map(tagOf);
     const format = `${this.#prefix}${formatKey}`;
-    const owned = isSpread ? firstOwned(isOwned) : undefined;
-    const inSlot = owned === undefined ? [] : probeKeys.map((key) => `${this.#prefix}${key}:{${tagOf(owned)}}`);
+    const [slot] = owned;
+    const inSlot = slot === undefined ? [] : probeKeys.map((key) => `${this.#prefix}${key}:{${tagOf(slot)}}`);
     const inFirst = isFirst ? probeKeys.map((key) => `${this.#prefix}${key}`) : [];
     return {
       id: isFirst ? `${this.#prefix}cluster_id:{${FIRST_TAG}}` : undefined,
@@ -104,16 +103,10 @@ export class ClusterTopology implements Topology {
   }
 }
 
-function firstOwned(isOwned: (slot: number) => boolean): number | undefined {
-  for (let slot = 0; slot < SLOT_COUNT; slot += 1) if (isOwned(slot)) return slot;
-  return undefined;
-}
-
-/** Reads `CLUSTER SLOTS`: of each range its first and last slot, then its servers, the master first. */
-function rangesOf(reply: RedisReply, asked: string): readonly SlotRange[] {
-  return (reply as [number, number, [Buffer | null, number]][]).map(([from, to, [host, port]]) => {
-    const named = String(host ?? "");
-    const known = named === "" || named === "?" ? asked.slice(0, asked.lastIndexOf(":")) : named;
-    return { from, to, address: addressOf(known, port) };
-  });
-}
+/** Reads `CLUSTER SLOTS`, as the server at `url` tells: of each range its ends, then its servers, the master first. */
+const rangesOf = (reply: RedisReply, url: string): readonly SlotRange[] =>
+  (reply as [number, number, [Buffer | null, number]][]).map(([from, to, [host, port]]) => ({
+    from,
+    to,
+    address: addressTold(String(host ?? ""), port, url),
+  }));

@@ -11,7 +11,7 @@
 import { createHash } from "node:crypto";
 import { type Channel, SHORT_LIVED_PRODUCERS, type TooManyProducers } from "../log.ts";
 
-/** A principal may hold up to this many times the free places: alone it fills 8/9 of a partition. */
+/** A principal may hold up to this many times the free places (C2). */
 export const PLACES_SHARE = 8;
 
 /** Places of one partition for requests with a key: 69 requests a second for the hour that each is kept, about 75 MB. */
@@ -25,10 +25,7 @@ const SHORT_LIVED_CHAINS = chainName("records", SHORT_LIVED_PRODUCERS.prefix);
 export const isShortLived = (name: string): boolean => name.startsWith(SHORT_LIVED_CHAINS);
 
 /** The name of a principal in its chains: 16 characters of base64url, however long its subject is. */
-export const ownerMark = (owner: string): string =>
-  createHash("sha256").update(owner).digest("base64url").slice(0, OWNER_MARK_CHARACTERS);
-
-const OWNER_MARK_CHARACTERS = 16;
+export const ownerMark = (owner: string): string => createHash("sha256").update(owner).digest("base64url").slice(0, 16);
 
 /** Counts of taken places; in a plan, the changes of these counts. */
 export interface PlaceCounts {
@@ -43,17 +40,10 @@ export const newPlaceCounts = (): PlaceCounts => ({ shortLived: 0, held: new Map
 /** Key of the principal's count for the kind of place that the chain takes (C1). */
 export const heldKey = (name: string, owner: string): string => (isShortLived(name) ? `h:${owner}` : `o:${owner}`);
 
-interface Placed {
-  readonly owner: string | undefined;
-}
+type Placed = { readonly owner: string | undefined };
 
 /** Counts a chain that is made (no `before`), forgotten (no `after`), or opened by another principal (C3). */
-export function countPlace(
-  counts: PlaceCounts,
-  name: string,
-  before: Placed | undefined,
-  after: Placed | undefined,
-): void {
+export function countPlace(counts: PlaceCounts, name: string, before?: Placed, after?: Placed): void {
   if (isShortLived(name)) counts.shortLived += (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
   if (before?.owner === after?.owner) return;
   if (before?.owner !== undefined) addHeld(counts, heldKey(name, before.owner), -1);

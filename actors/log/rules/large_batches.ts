@@ -37,9 +37,10 @@ export class LargeBatches {
   }
 
   /** The kept batch that holds the record after the cursor, or undefined (K2). */
-  find(entries: string, after: Position | undefined, bounds: ChannelBounds): RecordBatch | undefined {
-    const kept = this.#find(entries, after, epochAt(bounds.epochs, offsetAfter(after)));
-    if (kept === undefined || endOf(kept.batch) > bounds.endOffset) return undefined;
+  find(entries: string, after: Position | undefined, { epochs, endOffset }: ChannelBounds): RecordBatch | undefined {
+    const next = offsetAfter(after);
+    const kept = this.#holder(entries, next, epochAt(epochs, next) ?? NO_EPOCH);
+    if (kept === undefined || endOf(kept.batch) > endOffset) return undefined;
     this.#kept.delete(kept);
     this.#kept.add(kept);
     return kept.batch;
@@ -47,8 +48,7 @@ export class LargeBatches {
 
   /** Whether `find` may find a batch, so that reading the bounds for it is worth while. */
   mayFind(entries: string, after: Position | undefined): boolean {
-    for (const { batch } of this.#ofEntries(entries)) if (holds(batch, after)) return true;
-    return false;
+    return this.#holder(entries, offsetAfter(after)) !== undefined;
   }
 
   /** Keeps the large batches of an answer (K1). */
@@ -58,7 +58,8 @@ export class LargeBatches {
       if (batch.events.byteLength < LARGE_BATCH_BYTES_MIN) continue;
       const listed = "list" in batch.sequences ? batch.sequences.list.length : 0;
       const sizeBytes = storedBytes(batch) + listed * LISTED_OVERHEAD_BYTES;
-      if (sizeBytes > this.#bytesMax || this.#isKept(entries, batch)) continue;
+      const known = this.#holder(entries, batch.firstOffset, batch.epoch);
+      if (sizeBytes > this.#bytesMax || known?.batch.firstOffset === batch.firstOffset) continue;
       this.#kept.add({ entries, batch, sizeBytes });
       this.#usedBytes += sizeBytes;
       for (const oldest of this.#kept) {
@@ -74,26 +75,17 @@ export class LargeBatches {
     this.#usedBytes = 0;
   }
 
-  #find(entries: string, after: Position | undefined, inEpoch: number | undefined): Kept | undefined {
-    for (const kept of this.#ofEntries(entries)) {
-      if (kept.batch.epoch === inEpoch && holds(kept.batch, after)) return kept;
+  /** The kept batch that holds a record at `offset`, in `inEpoch` if that is given. */
+  #holder(entries: string, offset: number, inEpoch?: number): Kept | undefined {
+    for (const kept of this.#kept) {
+      const { batch } = kept;
+      const isHolder = kept.entries === entries && batch.firstOffset <= offset && offset < endOf(batch);
+      if (isHolder && (inEpoch === undefined || batch.epoch === inEpoch)) return kept;
     }
     return undefined;
   }
-
-  #isKept(entries: string, { epoch, firstOffset }: RecordBatch): boolean {
-    for (const { batch } of this.#ofEntries(entries)) {
-      if (batch.epoch === epoch && batch.firstOffset === firstOffset) return true;
-    }
-    return false;
-  }
-
-  *#ofEntries(entries: string): Iterable<Kept> {
-    for (const kept of this.#kept) if (kept.entries === entries) yield kept;
-  }
 }
 
+const NO_EPOCH = 0;
 const offsetAfter = (after: Position | undefined): number => (after?.offset ?? -1) + 1;
 const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + count;
-const holds = (batch: RecordBatch, after: Position | undefined): boolean =>
-  batch.firstOffset <= offsetAfter(after) && offsetAfter(after) < endOf(batch);

@@ -4,39 +4,30 @@
  */
 import { Packr } from "../../../deps.ts";
 import { invariant } from "../../../protocols/errors.ts";
-import type { Sequence } from "../../../protocols/sequence.ts";
 import type { DeadLetter } from "../dead_letter.ts";
-import type { AppendBatch, AppendOutcome, AppendResult } from "../log.ts";
+import type { AppendBatch, Log } from "../log.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 const NO_EVENTS = Uint8Array.of(0x90);
 
-/** @param from the last sequence before the loss, which the chain must hold */
-export function lostBatch(
-  producerId: string,
-  producerEpoch: number,
-  from: Sequence | undefined,
-  to: Sequence,
-  nowMs: number,
-  owner: string | undefined,
-): AppendBatch {
-  const reason = `Declared lost by its producer: all after ${from?.join("/") ?? "the beginning"} up to ${to.join("/")}`;
-  const letter: DeadLetter = { code: "LOST", path: "", reason, by: "lost", producerId, sequence: to };
-  return {
-    producerId,
-    producerEpoch,
-    previousSequence: from,
-    sequences: { list: [to] },
-    schemaVersion: 0,
-    events: NO_EVENTS,
-    rejects: { verdicts: [{ index: 0, code: "LOST", path: "", reason }], events: Buffer.from(packr.pack([letter])) },
-    appendedAtMs: nowMs,
-    ...(owner === undefined ? {} : { owner }),
+/** Declares a loss by an append. Throws `InvariantError` where that append has no outcome. */
+export const declareLostBy =
+  (append: Log["append"]): Log["declareLost"] =>
+  async (ownership, producerId, producerEpoch, from, to, nowMs, owner) => {
+    const reason = `Declared lost by its producer: all after ${from?.join("/") ?? "the beginning"} up to ${to.join("/")}`;
+    const letter: DeadLetter = { code: "LOST", path: "", reason, by: "lost", producerId, sequence: to };
+    const batch: AppendBatch = {
+      producerId,
+      producerEpoch,
+      previousSequence: from,
+      sequences: { list: [to] },
+      schemaVersion: 0,
+      events: NO_EVENTS,
+      rejects: { verdicts: [{ index: 0, code: "LOST", path: "", reason }], events: Buffer.from(packr.pack([letter])) },
+      appendedAtMs: nowMs,
+      ...(owner === undefined ? {} : { owner }),
+    };
+    const [outcome] = (await append(ownership, { channel: "records", batches: [batch] })).outcomes;
+    invariant(outcome !== undefined, "Cannot declare a loss as its append must have an outcome: the log gave none");
+    return outcome;
   };
-}
-
-/** The outcome of the append of one lost batch. Throws `InvariantError` where the log gave none. */
-export function outcomeOfLoss({ outcomes: [outcome] }: AppendResult): AppendOutcome {
-  invariant(outcome !== undefined, "Cannot declare a loss as its append must have an outcome: the log gave none");
-  return outcome;
-}

@@ -16,17 +16,15 @@
  *   u32 index of the first event that has it, u8 bytes of the context (0: none), the context.
  * A batch with one trace context or none is written as version 1, which older releases read.
  */
-import * as zlib from "node:zlib";
+import { crc32 } from "node:zlib";
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
 import { type Epoch, offset } from "../../../protocols/position.ts";
 import { type Sequence, type Sequences, sequenceCount } from "../../../protocols/sequence.ts";
 import type { TraceStart } from "../../../protocols/traceparent.ts";
 import type { RecordBatch } from "../log.ts";
+import type { StoredBatch } from "../stored_batches.ts";
 
-/** A batch without its place, which the entry's key gives. */
-export type StoredBatch = Omit<RecordBatch, "epoch" | "firstOffset">;
-
-export const RECORD_BATCH_VERSION = 2;
+const RECORD_BATCH_VERSION = 2;
 /** The version of a batch with one trace context or none. */
 const PLAIN_VERSION = 1;
 /** Small batches of one call share an entry up to this size, because a store works and a read seeks by entry. */
@@ -34,36 +32,23 @@ export const ENTRY_BYTES_TARGET = 65_536;
 
 const FIXED_BYTES = 37;
 const CHECKED_FROM = 12;
-const LISTED = 1;
-const TRACED = 2;
-const HAS_REJECTS = 4;
-const MANY_TRACES = 8;
+const [LISTED, TRACED, HAS_REJECTS, MANY_TRACES] = [1, 2, 4, 8];
 /** Of the start of one trace context: index and length. */
 const TRACE_START_BYTES = 5;
 const SEQUENCE_BYTES = 24;
 
 /** Bytes that `batch` takes in an entry. */
-export function storedBytes(batch: StoredBatch): number {
-  const listed = "list" in batch.sequences ? batch.sequences.list.length : 1;
-  return (
-    FIXED_BYTES +
-    listed * SEQUENCE_BYTES +
-    Buffer.byteLength(batch.producerId) +
-    traceBytes(batch) +
-    (batch.rejected?.length ?? 0) +
-    batch.events.length
-  );
-}
-
-function traceBytes({ traceparent, traces }: StoredBatch): number {
-  if (traces === undefined) return traceparent === undefined ? 0 : Buffer.byteLength(traceparent);
-  let sizeBytes = traces.length * TRACE_START_BYTES;
-  for (const { traceparent: context } of traces) sizeBytes += context?.length ?? 0;
+export function storedBytes({ producerId, sequences, rejected, traceparent, traces, events }: StoredBatch): number {
+  const listed = "list" in sequences ? sequences.list.length : 1;
+  let sizeBytes = FIXED_BYTES + listed * SEQUENCE_BYTES + Buffer.byteLength(producerId) + events.length;
+  if (rejected !== undefined) sizeBytes += rejected.length;
+  if (traces !== undefined) for (const one of traces) sizeBytes += TRACE_START_BYTES + (one.traceparent?.length ?? 0);
+  else if (traceparent !== undefined) sizeBytes += Buffer.byteLength(traceparent);
   return sizeBytes;
 }
 
 /** Writes `batch` at `start` of `target` and answers where it ends; `target` has room for {@linkcode storedBytes}. */
-export function writeStoredBatch(target: Buffer, start: number, batch: StoredBatch): number {
+function writeStoredBatch(target: Buffer, start: number, batch: StoredBatch): number {
   const { sequences, traceparent, traces, rejected, events } = batch;
   let at = start + FIXED_BYTES;
   let flags = 0;
@@ -101,6 +86,21 @@ export function writeStoredBatch(target: Buffer, start: number, batch: StoredBat
   target[start + 36] = flags;
   target.writeUInt32BE(crc32(target.subarray(start + CHECKED_FROM, end)), start + 8);
   return end;
+}
+
+/** Groups batches in their order. Small ones share an entry of up to `ENTRY_BYTES_TARGET`: a store works by entry. */
+export class EntryGroups {
+  readonly groups: StoredBatch[][] = [];
+  #sizeBytes = 0;
+
+  /** Adds a batch to the newest group, or to a new one. */
+  add(batch: StoredBatch, sizeBytes: number): void {
+    const group = this.groups.at(-1);
+    const isFull = this.#sizeBytes + sizeBytes > ENTRY_BYTES_TARGET;
+    if (group === undefined || isFull) this.groups.push([batch]);
+    else group.push(batch);
+    this.#sizeBytes = isFull ? sizeBytes : this.#sizeBytes + sizeBytes;
+  }
 }
 
 /** One entry that holds `batches` end to end. */
@@ -210,25 +210,4 @@ function writeSequence(target: Buffer, at: number, [term, position, index]: Sequ
   target.writeDoubleBE(position, at + 8);
   target.writeDoubleBE(index, at + 16);
   return at + SEQUENCE_BYTES;
-}
-
-// node:zlib has crc32 since Node 20.15 and 22.2. Before that a table is used, which is a few times slower.
-const native = (zlib as { crc32?: (data: Uint8Array) => number }).crc32;
-export const crc32: (data: Uint8Array) => number = native === undefined ? crc32ByTable : (data) => native(data);
-
-let table: Uint32Array | undefined;
-function crc32Table(): Uint32Array {
-  return Uint32Array.from({ length: 256 }, (_, byte) => {
-    let value = byte;
-    for (let bit = 0; bit < 8; bit++) value = (value & 1) === 0 ? value >>> 1 : (value >>> 1) ^ 0xedb88320;
-    return value;
-  });
-}
-
-/** CRC-32 (IEEE 802.3), for runtimes whose zlib has none. */
-export function crc32ByTable(data: Uint8Array): number {
-  table ??= crc32Table();
-  let value = 0xffffffff;
-  for (const byte of data) value = (value >>> 8) ^ (table[(value ^ byte) & 255] ?? 0);
-  return (value ^ 0xffffffff) >>> 0;
 }

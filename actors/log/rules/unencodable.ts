@@ -2,12 +2,13 @@
 import { FencedError, InvariantError, reasonOf } from "../../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
 
-/** The fault as `InvariantError`, after which the partition tries its batches one by one and refuses the faulty one. */
-export function unencodable(partition: PartitionReference, error: unknown): Error {
-  if (error instanceof InvariantError || error instanceof FencedError) return error;
-  const reason = reasonOf(error);
-  return new InvariantError(
-    `Cannot append to ${partitionName(partition)} as its batches must have a stored form: ${reason}`,
-    { cause: error },
-  );
+/** Makes bytes. A throw becomes `InvariantError`: the partition then tries its batches alone, and refuses the faulty one. */
+export function encoded<Value>(partition: PartitionReference, encode: () => Value): Value {
+  try {
+    return encode();
+  } catch (error) {
+    if (error instanceof InvariantError || error instanceof FencedError) throw error;
+    const must = `Cannot append to ${partitionName(partition)} as its batches must have a stored form: ${reasonOf(error)}`;
+    throw new InvariantError(must, { cause: error });
+  }
 }

@@ -15,20 +15,12 @@ export const producerKeptMs = (producerId: string): number =>
 export const isForgotten = (producerId: string, { seenAtMs }: ProducerRecord, nowMs: number): boolean =>
   nowMs - seenAtMs > producerKeptMs(producerId);
 
-/** A store's memory of one producer. */
 export interface ProducerRecord {
   readonly instance: string;
   readonly producerEpoch: number;
   readonly seenAtMs: number;
   /** The principal that the name belongs to; absent where no client was asked for a token. */
   readonly owner?: string;
-}
-
-/** A producer's greeting: its instance, the epoch that it shows, and its principal. */
-export interface Arrival {
-  readonly instance: string;
-  readonly heldEpoch: number | undefined;
-  readonly owner: ProducerOwner | undefined;
 }
 
 /**
@@ -38,7 +30,9 @@ export interface Arrival {
  */
 export function judgeWelcome(
   known: ProducerRecord | undefined,
-  { instance, heldEpoch, owner }: Arrival,
+  instance: string,
+  heldEpoch: number | undefined,
+  owner: ProducerOwner | undefined,
   nowMs: number,
   ownedBy: (subject: string) => number,
 ): WelcomeOutcome {

@@ -403,8 +403,8 @@ test("P11: a failure of the store makes no batch suspect", () => {
 
 test("P11: a suspect batch stays suspect over the lives of the partition's actor", () => {
   const suspects: Suspects = new Map();
-  suspect(suspects, [batch(0), batch(1)]);
-  suspect(suspects, [batch(1)]);
+  suspect(suspects, [{ batch: batch(0) }, { batch: batch(1) }]);
+  suspect(suspects, [{ batch: batch(1) }]);
   const state = createPartition(partition, { bytesMax: 1e9, ageMaxMs: 1e9, onFull: "refuse" }, [], GRANT, suspects);
   const tell = (message: PartitionMessage) => stepPartition(state, message, 1_000)[1];
   tell({ type: "start" });

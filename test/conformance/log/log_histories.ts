@@ -9,7 +9,7 @@ import { type AppendOutcome, CHAIN_LIMITS, type Log, type Ownership } from "../.
 import { epoch, offset, type Position, position } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt } from "../../../protocols/sequence.ts";
 import { batch, partition, plain, recordsOf } from "./log_batches.ts";
-import { type LogHarness, rejection } from "./log_suite.ts";
+import { type LogHarness, rejection } from "./log_harness.ts";
 
 interface PlannedBatch {
   readonly producer: string;

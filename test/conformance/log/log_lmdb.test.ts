@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { test } from "uvu";
 import { openLmdbLog } from "../../../actors/log/embedded/lmdb_log.ts";
 import type { Log } from "../../../actors/log/log.ts";
+import type { LogHarness } from "./log_harness.ts";
 import { logHistories } from "./log_histories.ts";
 import { logPlaces } from "./log_places.ts";
-import { type LogHarness, logSuite } from "./log_suite.ts";
+import { logSuite } from "./log_suite.ts";
 import { logUnencodable } from "./log_unencodable.ts";
 
 const folders = new Map<Log, string>();

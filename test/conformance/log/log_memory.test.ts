@@ -1,8 +1,9 @@
 import { test } from "uvu";
 import { createMemoryLog, type MemoryLog } from "../../../actors/log/embedded/memory_log.ts";
+import type { LogHarness } from "./log_harness.ts";
 import { logHistories } from "./log_histories.ts";
 import { logPlaces } from "./log_places.ts";
-import { type LogHarness, logSuite } from "./log_suite.ts";
+import { logSuite } from "./log_suite.ts";
 import { logUnencodable } from "./log_unencodable.ts";
 
 const harness: LogHarness = {

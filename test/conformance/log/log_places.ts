@@ -9,7 +9,7 @@ import { type AppendBatch, type Claim, EMPTY_CHAIN_KEPT_MS, type Log } from "../
 import { PLACES_SHARE } from "../../../actors/log/rules/chain_places.ts";
 import { epoch } from "../../../protocols/position.ts";
 import { dense, partition, plain } from "./log_batches.ts";
-import type { LogHarness } from "./log_suite.ts";
+import type { LogHarness } from "./log_harness.ts";
 
 const P0 = partition(0);
 const DAY_MS = 86_400_000;

@@ -1,7 +1,7 @@
 /** The log over one Redis or several, for the suite of all logs. */
 import type { Log } from "../../../actors/log/log.ts";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
-import type { LogHarness } from "./log_suite.ts";
+import type { LogHarness } from "./log_harness.ts";
 
 export interface RedisUnderTest {
   readonly name: string;

@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import type { AppendBatch, AppendOutcome, Claim, Log } from "../../../actors/log/log.ts";
 import { epoch } from "../../../protocols/position.ts";
 import { dense, partition } from "./log_batches.ts";
-import { type LogHarness, readAll, rejection, settingsOf } from "./log_suite.ts";
+import { type LogHarness, readAll, rejection, settingsOf } from "./log_harness.ts";
 
 const GRANT = { leaderEpoch: 1, tableVersion: 1 };
 const BEYOND_64_BITS = 2n ** 70n;

@@ -1,9 +1,9 @@
 /** The log over a Redis Cluster while its slots move and its masters die. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { DurabilityTier, StoreState } from "../../../../actors/log/log.ts";
+import type { DurabilityTier, Log, StoreState } from "../../../../actors/log/log.ts";
 import type { RedisConnectionOptions } from "../../../../actors/log/redis/redis_connection.ts";
-import { connectRedisLog, type RedisLog } from "../../../../actors/log/redis/redis_log.ts";
+import { connectRedisLog } from "../../../../actors/log/redis/redis_log.ts";
 import { slotOf } from "../../../../actors/log/redis/redis_slots.ts";
 import { type PartitionReference, partitionName } from "../../../../protocols/position.ts";
 import { connectRedisLeaseStore } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
@@ -30,10 +30,10 @@ async function spread(cluster: RedisCluster): Promise<readonly PartitionReferenc
 
 interface Scene {
   readonly cluster: RedisCluster;
-  readonly log: RedisLog;
+  readonly log: Log;
   /** The n-th writer writes to the n-th master. */
   readonly writers: readonly RedisWriter[];
-  connect(options: Partial<RedisConnectionOptions>): Promise<RedisLog>;
+  connect(options: Partial<RedisConnectionOptions>): Promise<Log>;
 }
 
 function scenario(
@@ -43,7 +43,7 @@ function scenario(
 ): void {
   test(name, async () => {
     const cluster = await RedisCluster.start(options);
-    const logs: RedisLog[] = [];
+    const logs: Log[] = [];
     const connect = async (more: Partial<RedisConnectionOptions>) => {
       const log = await connectRedisLog({ url: cluster.masters[0]?.url as string, ...more });
       logs.push(log);
@@ -66,7 +66,7 @@ function scenario(
 }
 
 /** Checks that the log holds every batch once and in order. The last one may lack its acknowledgement. */
-async function holdsAll(log: RedisLog, { partition: of, acked }: RedisWriter): Promise<void> {
+async function holdsAll(log: Log, { partition: of, acked }: RedisWriter): Promise<void> {
   const names = await namesIn(log, of);
   assert.ok(names.length === acked || names.length === acked + 1, `${names.length} of ${acked}`);
   assert.equal(
@@ -78,7 +78,7 @@ async function holdsAll(log: RedisLog, { partition: of, acked }: RedisWriter): P
 const leads = (replica: RedisServer): Promise<void> =>
   until("the replica leads", async () => /role:master/.test(await ask(replica.port, "INFO replication\r\n")));
 
-function became(log: RedisLog, isWanted: (state: StoreState) => boolean): Promise<StoreState> {
+function became(log: Log, isWanted: (state: StoreState) => boolean): Promise<StoreState> {
   return new Promise((resolve) => {
     if (isWanted(log.state())) return resolve(log.state());
     log.onStateChange((state) => {

@@ -9,8 +9,9 @@ import {
   type Log,
   type StoreState,
 } from "../../../../actors/log/log.ts";
-import { REDIS_LIBRARY } from "../../../../actors/log/redis/redis_library.ts";
-import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../../actors/log/redis/redis_log.ts";
+import { REDIS_LIBRARY } from "../../../../actors/log/redis/library/redis_library.ts";
+import type { RedisLogOptions } from "../../../../actors/log/redis/redis_connection.ts";
+import { connectRedisLog } from "../../../../actors/log/redis/redis_log.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
 import { dense, partition } from "../../../conformance/log/log_batches.ts";
@@ -59,7 +60,7 @@ async function untilDurable<Value>(call: () => Promise<Value>): Promise<Value> {
 const scenario = (
   name: string,
   options: RedisServerOptions,
-  run: (server: RedisServer, connect: (more?: Partial<RedisLogOptions>) => Promise<RedisLog>) => Promise<unknown>,
+  run: (server: RedisServer, connect: (more?: Partial<RedisLogOptions>) => Promise<Log>) => Promise<unknown>,
 ) =>
   test(name, async () => {
     const server = await startRedis(options);
@@ -91,7 +92,7 @@ scenario(
   },
 );
 
-// R2
+// redis library R2
 scenario(
   "the owner from before a restart is fenced, and claims again with a higher epoch",
   {},
@@ -109,7 +110,7 @@ scenario(
   },
 );
 
-// R2
+// redis library R2
 scenario(
   "a new life of the store that cuts no connection fences the owner, and a claim succeeds at once",
   {},
@@ -199,7 +200,7 @@ scenario(
   },
 );
 
-// R1
+// redis library R1
 scenario(
   "a Redis without memory left refuses whole calls, and accepts them again after a trim",
   { maxmemory: "6mb" },
@@ -331,7 +332,7 @@ scenario(
   },
 );
 
-// R5
+// redis library R5
 scenario(
   "a Redis with the library of an earlier release is given the one that counts places",
   {},

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { DurabilityTier } from "../../../../actors/log/log.ts";
+import type { DurabilityTier, Log } from "../../../../actors/log/log.ts";
 import type { RedisConnectionOptions } from "../../../../actors/log/redis/redis_connection.ts";
-import { connectRedisLog, type RedisLog } from "../../../../actors/log/redis/redis_log.ts";
+import { connectRedisLog } from "../../../../actors/log/redis/redis_log.ts";
 import { SentinelTopology } from "../../../../actors/log/redis/redis_sentinel.ts";
 import { redisLeaseLibrary } from "../../../../supervisors/cluster/leases/redis_lease_library.ts";
 import { connectRedisLeaseStore } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
@@ -22,7 +22,7 @@ requireRedis();
 interface Scene {
   readonly sentinels: RedisSentinels;
   readonly options: RedisConnectionOptions;
-  readonly log: RedisLog;
+  readonly log: Log;
   readonly writer: RedisWriter;
 }
 

@@ -1,13 +1,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { CHAIN_LIMITS } from "../../../../actors/log/log.ts";
+import { EMPTY_BOUNDS } from "../../../../actors/log/bounds.ts";
+import { CHAIN_LIMITS, type Grant } from "../../../../actors/log/log.ts";
+import { planAppend } from "../../../../actors/log/rules/append_plan.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import {
   applyChanges,
-  claimEpoch,
-  newChannel,
+  claimedState,
   type PartitionState,
-  planAppend,
   planExpiry,
   planOpen,
 } from "../../../../actors/log/rules/partition_state.ts";
@@ -18,7 +18,7 @@ const crowdedBy = (shortLived: number, held = new Map<string, number>()): Partit
   epoch: epoch(1),
   grant: { leaderEpoch: 1, tableVersion: 1 },
   settings: { tier: "memory", chains: CHAIN_LIMITS },
-  channels: new Map([["records", newChannel()]]),
+  channels: new Map([["records", EMPTY_BOUNDS]]),
   chains: new Map(),
   places: { shortLived, held },
 });
@@ -55,15 +55,17 @@ test("C2: requests with a key of one principal leave places to those of others",
 });
 
 test("P1: an epoch is above the stored one, the floor and the clock, and a lower grant is refused", () => {
-  const state = { epoch: epoch(5), grant: { leaderEpoch: 2, tableVersion: 7 } };
-  assert.is(claimEpoch(state, state.grant, epoch(1), 0), 6);
-  assert.is(claimEpoch(state, state.grant, epoch(9), 0), 9);
-  assert.is(claimEpoch(state, state.grant, epoch(1), 100.5), 100);
+  const state = { ...crowdedBy(0), epoch: epoch(5), grant: { leaderEpoch: 2, tableVersion: 7 } };
+  const claimEpoch = (grant: Grant, atLeast: number, nowMs: number) =>
+    claimedState(state, grant, epoch(atLeast), state.settings, nowMs).epoch;
+  assert.is(claimEpoch(state.grant, 1, 0), 6);
+  assert.is(claimEpoch(state.grant, 9, 0), 9);
+  assert.is(claimEpoch(state.grant, 1, 100.5), 100);
   for (const grant of [
     { leaderEpoch: 2, tableVersion: 6 },
     { leaderEpoch: 1, tableVersion: 99 },
   ]) {
-    assert.throws(() => claimEpoch(state, grant, epoch(1), 0), /grant must be at least 2\/7/);
+    assert.throws(() => claimEpoch(grant, 1, 0), /grant must be at least 2\/7/);
   }
 });
 
@@ -107,7 +109,7 @@ test("P5: a plan changes nothing until it is applied, and then exactly what it s
     batches: [dense("http/1", 0, 2), dense("a", 0, 3, { extra: { owner: "alice" } }), dense("a", 3, 1)],
   });
   assert.equal([...state.chains], []);
-  assert.equal(state.channels.get("records"), newChannel());
+  assert.equal(state.channels.get("records"), EMPTY_BOUNDS);
   applyChanges(state, plan);
   assert.is(state.channels.get("records")?.endOffset as number, 6);
   assert.equal(state.chains.get(chainName("records", "a"))?.stored, [0, 3, 0]);

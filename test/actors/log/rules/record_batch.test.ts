@@ -1,13 +1,8 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  crc32,
-  crc32ByTable,
-  decodeEntry,
-  encodeEntry,
-  type StoredBatch,
-} from "../../../../actors/log/rules/record_batch.ts";
+import { decodeEntry, encodeEntry } from "../../../../actors/log/rules/record_batch.ts";
+import type { StoredBatch } from "../../../../actors/log/stored_batches.ts";
 import { epoch } from "../../../../protocols/position.ts";
 import { tracesOf } from "../../../../protocols/traceparent.ts";
 import { VERSION_1_ENTRY, VERSION_2_ENTRY } from "../samples.ts";
@@ -141,11 +136,6 @@ test("batches decode as they were encoded, with the same event bytes, alone or a
       }
     }),
   );
-});
-
-test("the checksum by table equals that of zlib", () => {
-  assert.is(crc32ByTable(Buffer.from("123456789")), 0xcbf43926);
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => crc32ByTable(bytes) === crc32(bytes)));
 });
 
 test.run();

@@ -3,9 +3,8 @@
  * chain_places.ts in Lua. Fields of `meta` hold the counts: `short` that of short-lived chains, `o:<mark>` and `h:<mark>`
  * those of a principal's places for ordinary and for short-lived chains.
  */
-
-import { SHORT_LIVED_PRODUCERS } from "../log.ts";
-import { PLACES_SHARE, SHORT_LIVED_CHAINS_MAX } from "../rules/chain_places.ts";
+import { SHORT_LIVED_PRODUCERS } from "../../log.ts";
+import { PLACES_SHARE, SHORT_LIVED_CHAINS_MAX } from "../../rules/chain_places.ts";
 
 export const REDIS_PLACES = `local prefix_of_short = 'records\\0${SHORT_LIVED_PRODUCERS.prefix}'
 

@@ -3,9 +3,7 @@
  * of its connection while replicas lag. So all writes that come while one WAIT is under way share the next WAIT, and no
  * other command uses the connection.
  */
-import { UnavailableError } from "../../../protocols/errors.ts";
-
-export type Send<Command, Reply> = (command: Command) => Promise<Reply>;
+import { UnavailableError } from "../../../../protocols/errors.ts";
 
 interface Write<Command, Reply> {
   readonly command: Command;
@@ -15,14 +13,14 @@ interface Write<Command, Reply> {
 }
 
 export class ReplicatedWrites<Command, Reply> {
-  readonly #send: Send<Command, Reply>;
+  readonly #send: (command: Command) => Promise<Reply>;
   /** Sends WAIT for a number of replicas. Resolves with the number of replicas that have all earlier writes. */
   readonly #wait: (replicas: number) => Promise<number>;
   readonly #waitMs: number;
   #gathered: Write<Command, Reply>[] = [];
   #isUnderWay = false;
 
-  constructor(send: Send<Command, Reply>, wait: (replicas: number) => Promise<number>, waitMs: number) {
+  constructor(send: (command: Command) => Promise<Reply>, wait: (replicas: number) => Promise<number>, waitMs: number) {
     this.#send = send;
     this.#wait = wait;
     this.#waitMs = waitMs;
@@ -45,27 +43,18 @@ export class ReplicatedWrites<Command, Reply> {
     // The fewest replicas first, so that a write which asks for fewer does not wait for one that asks for more.
     const counts = [...new Set(writes.map(({ replicas }) => replicas))].sort((left, right) => left - right);
     const reached = new Map(counts.map((replicas) => [replicas, this.#wait(replicas)]));
-    for (const { write, reply } of sent) void this.#answer(write, reply, reached.get(write.replicas));
+    for (const { write, reply } of sent) this.#answered(write, reply, reached).then(write.resolve, write.reject);
     void Promise.allSettled([...reached.values(), ...sent.map(({ reply }) => reply)]).then(() => this.#next());
   }
 
-  async #answer(
-    { replicas, resolve, reject }: Write<Command, Reply>,
+  async #answered(
+    { replicas }: Write<Command, Reply>,
     reply: Promise<Reply>,
-    waited: Promise<number> | undefined,
-  ): Promise<void> {
-    try {
-      const [answer, reached = 0] = await Promise.all([reply, waited]);
-      if (reached >= replicas) resolve(answer);
-      else reject(this.#notDurable(replicas, reached));
-    } catch (error) {
-      reject(error);
-    }
+    waits: ReadonlyMap<number, Promise<number>>,
+  ): Promise<Reply> {
+    const [answer, reached = 0] = await Promise.all([reply, waits.get(replicas)]);
+    if (reached >= replicas) return answer;
+    const must = `Cannot acknowledge as ${replicas} replicas must have the write within ${this.#waitMs} ms: current value is ${reached}`;
+    throw new UnavailableError("NOT_DURABLE", must);
   }
-
-  readonly #notDurable = (replicas: number, reached: number): UnavailableError =>
-    new UnavailableError(
-      "NOT_DURABLE",
-      `Cannot acknowledge as ${replicas} replicas must have the write within ${this.#waitMs} ms: current value is ${reached}`,
-    );
 }

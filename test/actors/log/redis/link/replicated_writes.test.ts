@@ -1,8 +1,8 @@
 /** Writes that wait for replicas: in order, gathered behind the WAIT under way, each judged by its own number of replicas. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { ReplicatedWrites } from "../../../../actors/log/redis/replicated_writes.ts";
-import { UnavailableError } from "../../../../protocols/errors.ts";
+import { ReplicatedWrites } from "../../../../../actors/log/redis/link/replicated_writes.ts";
+import { UnavailableError } from "../../../../../protocols/errors.ts";
 
 /** A connection whose answers come, in order, when the test lets them. */
 function connection() {

@@ -1,6 +1,6 @@
-/** Changes of a channel's bounds, as an owner learns of them. */
+/** Changes of a channel's bounds, as a log makes them and an owner learns of them. */
 import { type Epoch, type Offset, offset } from "../../protocols/position.ts";
-import type { ChannelBounds } from "../log/log.ts";
+import type { ChannelBounds } from "./log.ts";
 
 /** Bounds of a channel that was never written. */
 export const EMPTY_BOUNDS: ChannelBounds = { epochs: [], firstOffset: offset(0), endOffset: offset(0), sizeBytes: 0 };
@@ -9,7 +9,7 @@ export const EMPTY_BOUNDS: ChannelBounds = { epochs: [], firstOffset: offset(0),
 export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: Offset, addedBytes = 0): ChannelBounds {
   const isFirstWrite = endOffset > bounds.endOffset && bounds.epochs.at(-1)?.epoch !== ofEpoch;
   const epochs = isFirstWrite ? [...bounds.epochs, { epoch: ofEpoch, firstOffset: bounds.endOffset }] : bounds.epochs;
-  return { ...bounds, epochs, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
+  return { epochs, firstOffset: bounds.firstOffset, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
 }
 
 /**

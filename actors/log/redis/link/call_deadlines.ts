@@ -2,7 +2,7 @@
  * The deadlines of calls that all have the same timeout: the oldest call is due first, so one timer is enough. A timer for
  * each call would be much of a busy node's garbage.
  */
-import { UnavailableError } from "../../../protocols/errors.ts";
+import { UnavailableError } from "../../../../protocols/errors.ts";
 
 interface Waiting {
   readonly what: string;

@@ -1,7 +1,7 @@
 /** One timer for the deadlines of many calls: each times out in its order, and none that has settled. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { CallDeadlines } from "../../../../actors/log/redis/call_deadlines.ts";
+import { CallDeadlines } from "../../../../../actors/log/redis/link/call_deadlines.ts";
 
 const never = (): Promise<never> => new Promise(() => undefined);
 const failureOf = (call: Promise<unknown>): Promise<Error & { code?: string }> =>

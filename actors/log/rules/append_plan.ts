@@ -1,0 +1,113 @@
+/**
+ * Plans an append: which of its batches are written, and what each is answered (P2 to P5). The embedded log writes the plan;
+ * the function on Redis judges by the same rules in Lua.
+ */
+import { InvariantError } from "../../../protocols/errors.ts";
+import type { Offset } from "../../../protocols/position.ts";
+import {
+  compareSequences,
+  firstSequence,
+  judgeChain,
+  lastSequence,
+  sequenceCount,
+} from "../../../protocols/sequence.ts";
+import { encodePosition } from "../../../protocols/values/event_codec.ts";
+import type { AppendBatch, AppendOutcome, AppendRequest } from "../log.ts";
+import { rejectedBatch, type StoredBatch, storedBatch } from "../stored_batches.ts";
+import { chainName, ownerMark } from "./chain_places.ts";
+import {
+  type ChainState,
+  PartitionDraft,
+  type PartitionState,
+  type StateChanges,
+  staleEpoch,
+} from "./partition_state.ts";
+import { storedBytes } from "./record_batch.ts";
+
+/** The batches that one append writes, and its answer. */
+export interface AppendPlan extends StateChanges {
+  readonly outcomes: AppendOutcome[];
+  readonly endOffset: Offset;
+  readonly records: readonly StoredBatch[];
+  readonly rejects: readonly { readonly stored: StoredBatch; readonly source: AppendBatch }[];
+  /** Indexes of outcomes that are duplicates. The log adds the verdicts that it stored for their batches (E4). */
+  readonly duplicates: readonly number[];
+  readonly writesCheckpoints: boolean;
+}
+
+/** Judges the batches in order, each as if the accepted ones before it were written (P2, P3, P4, P5). */
+export function planAppend(state: PartitionState, request: AppendRequest): AppendPlan {
+  const { channel } = request;
+  const draft = new PartitionDraft(state);
+  const records: StoredBatch[] = [];
+  const rejects: { stored: StoredBatch; source: AppendBatch }[] = [];
+  const duplicates: number[] = [];
+  const outcomes = request.batches.map((batch, index): AppendOutcome => {
+    const name = chainName(channel, batch.producerId);
+    const owner = batch.owner === undefined ? undefined : ownerMark(batch.owner);
+    const refusal = judge(draft, name, batch, owner);
+    if (refusal?.kind === "duplicate") duplicates.push(index);
+    if (refusal !== undefined) return refusal;
+    const stored = storedBatch(batch);
+    const firstOffset = draft.channel(channel).endOffset;
+    if (stored.count > 0) {
+      records.push(stored);
+      draft.advance(channel, stored.count, storedBytes(stored));
+    }
+    if (batch.rejects !== undefined && batch.rejects.verdicts.length > 0) {
+      const rejected = rejectedBatch(batch, batch.rejects);
+      rejects.push({ stored: rejected, source: batch });
+      draft.advance("rejected", rejected.count, storedBytes(rejected));
+    }
+    draft.setChain(name, movedChain(draft.chain(name), batch, owner));
+    return { kind: "written", firstOffset, count: stored.count };
+  });
+  const writesCheckpoints = outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
+  const endOffset = draft.channel(channel).endOffset;
+  const { channels, chains } = draft;
+  return { outcomes, endOffset, records, rejects, channels, chains, duplicates, writesCheckpoints };
+}
+
+/** The outcome of a batch that is not written, or undefined for one that is (P2, P4). */
+function judge(
+  draft: PartitionDraft,
+  name: string,
+  batch: AppendBatch,
+  owner: string | undefined,
+): AppendOutcome | undefined {
+  checkBatch(batch, name);
+  const chain = draft.chain(name);
+  if (chain === undefined) {
+    return batch.previousSequence === undefined ? draft.crowded(name, owner) : { kind: "unknown_producer" };
+  }
+  const stale = staleEpoch(chain, batch.producerEpoch);
+  if (stale !== undefined) return stale;
+  const { stored } = chain;
+  const judgement = judgeChain(stored, batch.previousSequence, lastSequence(batch.sequences));
+  if (judgement === "duplicate" && stored !== undefined) return { kind: "duplicate", stored, verdicts: [] };
+  if (judgement === "accept" && compareSequences(firstSequence(batch.sequences), stored) > 0) return undefined;
+  return { kind: "gap", stored };
+}
+
+/** Throws `InvariantError` for a batch without events, and for rejects outside the channel `records`. */
+export function checkBatch(batch: AppendBatch, name: string): void {
+  const count = sequenceCount(batch.sequences);
+  if (!(count > 0)) {
+    throw new InvariantError(
+      `Cannot append a batch of ${batch.producerId} as it must hold an event: current value is ${count}`,
+    );
+  }
+  if (batch.rejects !== undefined && !name.startsWith("records\0")) {
+    throw new InvariantError(
+      `Cannot append rejects as the channel must be records: current value is ${name.split("\0")[0]}`,
+    );
+  }
+}
+
+const movedChain = (chain: ChainState | undefined, batch: AppendBatch, owner: string | undefined): ChainState => ({
+  producerEpoch: batch.producerEpoch,
+  stored: lastSequence(batch.sequences),
+  activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
+  owner: chain === undefined ? owner : chain.owner,
+  position: batch.position === undefined ? chain?.position : new Uint8Array(encodePosition(batch.position)),
+});
