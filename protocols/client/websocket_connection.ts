@@ -41,9 +41,15 @@ export interface WebSocketOptions {
   readonly webSocket?: WebSocketConstructor;
   /** Milliseconds until an attempt to connect is given up. Default: 10,000. */
   readonly connectTimeoutMs?: number;
-  /** Bounds of received frames. Default: {@linkcode FRAME_LIMITS}. */
+  /** Bounds of received frames. Default: those of a node's frames, 8 MiB and 1,000,000 values. */
   readonly limits?: FrameLimits;
 }
+
+/**
+ * Bounds of a node's frames. A record comes whole, however long: the text of an event can be six times as long in JSON as its bytes
+ * in MessagePack, and a dead letter holds its event with the reasons.
+ */
+const NODE_FRAME_LIMITS: FrameLimits = { ...FRAME_LIMITS, frameBytesMax: 8_388_608, tokensMax: 1_000_000 };
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Close codes after which a client does not try again (docs/protocol.md, "Closing"). */
@@ -107,7 +113,7 @@ interface Opening {
 
 function open(socket: WebSocketLike, options: WebSocketOptions, events: ConnectionEvents, opening: Opening): void {
   socket.binaryType = "arraybuffer";
-  const { subprotocol, limits = FRAME_LIMITS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  const { subprotocol, limits = NODE_FRAME_LIMITS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   let phase: "opening" | "open" | "closed" = "opening";
   const fail = (error: Error): void => {
     const before = phase;

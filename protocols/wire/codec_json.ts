@@ -4,7 +4,7 @@
  */
 
 import { reasonOf } from "../errors.ts";
-import { decodeEvents, EVENT_LIMITS, encodeCompact, encodeEvents } from "../values/event_codec.ts";
+import { decodeEvents, encodeCompact, encodeEvents, STORED_LIMITS } from "../values/event_codec.ts";
 import { isTooWide, TOO_MANY_KEYS, WIDE_MAP_CHARACTERS_MIN } from "../values/event_complexity.ts";
 import { exactJson } from "../values/exact_json.ts";
 import { fromJsonValue, JsonValueError, sentJson, toJsonValue } from "../values/json_values.ts";
@@ -31,15 +31,9 @@ function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
   return toJsonValue(rest) as Fields;
 }
 
-/**
- * Lists events as JSON. Rejected events that cannot be read are null. Stored batches may exceed the bounds of a frame.
- */
+/** Lists events as JSON. Rejected events that cannot be read are null. */
 function listEvents(bytes: Uint8Array): unknown[] {
-  const { events } = decodeEvents(bytes, {
-    ...EVENT_LIMITS,
-    tokensMax: Number.MAX_SAFE_INTEGER,
-    growthBytesMax: Number.MAX_SAFE_INTEGER,
-  });
+  const { events } = decodeEvents(bytes, STORED_LIMITS);
   return events.map((event) => toJsonValue(event ?? null));
 }
 
