@@ -42,14 +42,16 @@ export class ShardLinks {
   at(address: string): Promise<RedisLink> {
     const known = this.#shards.get(address);
     if (known !== undefined) return Promise.resolve(known.link);
-    const making = this.#making.get(address) ?? this.#add(address);
-    this.#making.set(address, making);
+    let making = this.#making.get(address);
+    if (making === undefined) {
+      making = this.#add(address).finally(() => this.#making.delete(address));
+      this.#making.set(address, making);
+    }
     return making;
   }
 
   async #add(address: string): Promise<RedisLink> {
     const link = await this.#make(address);
-    this.#making.delete(address);
     if (this.#isClosed) {
       await link.close();
       throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
