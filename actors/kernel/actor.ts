@@ -56,10 +56,7 @@ export interface ActorContext<Message> {
   readonly observer?: MachineObserver;
 }
 
-/**
- * Sees the machines of all actors: times, failures and lateness are measured here once. Called within the actor's turn, so it must
- * be quick and must not throw.
- */
+/** Sees the machines of all actors. Called within the actor's turn, so it must be quick and must not throw. */
 export interface MachineObserver {
   /** Only differences mean something. */
   stopwatchMs(): number;
@@ -69,11 +66,14 @@ export interface MachineObserver {
   onEffect(effect: MachineEffect): void;
 }
 
-export interface MachineStep {
+interface OfMachine {
   /** The kind of machine, such as `partition`. */
   readonly machine: string;
   /** Of the actor. */
   readonly path: string;
+}
+
+export interface MachineStep extends OfMachine {
   /** The message's `type`. */
   readonly message: string;
   /** The number of effects. */
@@ -82,11 +82,7 @@ export interface MachineStep {
   readonly tookMs: number;
 }
 
-export interface MachineEffect {
-  /** The kind of machine, such as `partition`. */
-  readonly machine: string;
-  /** Of the actor. */
-  readonly path: string;
+export interface MachineEffect extends OfMachine {
   /** The effect's `type`. */
   readonly effect: string;
   /** `late`: its deadline passed first. */

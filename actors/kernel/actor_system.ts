@@ -1,10 +1,10 @@
 /** Makes a root of actors: puts the parts of the kernel together, and decides nothing else. */
 import type { ActorDefinition, ActorReference, ActorSystem, KernelWorld, Supervision, Termination } from "./actor.ts";
 import { ask } from "./ask.ts";
-import type { Realm } from "./runtime/actor_cell.ts";
 import { DeadLetters } from "./runtime/dead_letter_office.ts";
 import { StatisticsBook } from "./runtime/kernel_statistics.ts";
 import { startNactRuntime } from "./runtime/nact_runtime.ts";
+import type { Realm } from "./runtime/realm.ts";
 import { Root } from "./runtime/root.ts";
 import { DEFAULT_SUPERVISION } from "./supervision.ts";
 import { terminationSourceOf } from "./termination_source.ts";
