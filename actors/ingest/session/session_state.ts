@@ -16,7 +16,7 @@ import type { Permissions, SessionEnvironment } from "../session.ts";
 import type { Draft } from "./append_draft.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
-import type { SessionEffect } from "./session_messages.ts";
+import type { About, SessionEffect } from "./session_messages.ts";
 import type { Subscription } from "./subscription_machine.ts";
 
 /** Bytes whose decoding is as much work as a small frame that is answered at once (N7). */
@@ -52,9 +52,7 @@ export type Awaited =
 
 /** A producer's chain in one partition, as this connection knows it since its `opened`. */
 export interface Chain extends About {
-  /**
-   * The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure.
-   */
+  /** The sequence that the partition holds once all sent to it is written; undefined where that is not sure. */
   tail: Sequence | null | undefined;
   /** Appends without an answer, oldest first: a partition answers them in this order. */
   readonly unanswered: number[];
@@ -63,12 +61,6 @@ export interface Chain extends About {
   underWayBytes: number;
   /** The next owner's address that the producer was told, while the session watches the owner (N6). */
   toldNext: string | undefined;
-}
-
-/** One partition of one stream, as frames name it. */
-export interface About {
-  readonly stream: string;
-  readonly partition: number;
 }
 
 export interface SessionProducer {
@@ -103,12 +95,7 @@ export interface SessionState {
   isRecordsTimed: boolean;
 }
 
-export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
-
-/**
- * @param credit append credit set aside for this connection
- * @param records room for records on their way to this connection
- */
+/** @param credit append credit set aside for this connection */
 export function createSession(
   environment: SessionState["environment"],
   credit: CreditGrant,

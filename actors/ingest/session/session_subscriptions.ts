@@ -3,14 +3,13 @@ import { OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../../protocols/wire/frames.ts";
 import { streamRefusal } from "../shown_streams.ts";
 import type { RecordsRoom } from "./records_budget.ts";
-import { NOTHING, type SessionEffect, type SessionMessage } from "./session_messages.ts";
+import { NOTHING, type SessionEffect, type SessionMessage, sendAll } from "./session_messages.ts";
 import {
   errorFrame,
   movedFrames,
   movingFrame,
   nextAddress,
   SESSION_LIMITS,
-  type SessionResult,
   type SessionState,
 } from "./session_state.ts";
 import * as subscriptions from "./subscription_machine.ts";
@@ -29,8 +28,7 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
 }
 
 function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
-  // Judged first, under a code of its own: clients take any other error for the end of the subscription with that
-  // number.
+  // Judged first, with its own code: clients take any other error for the end of the subscription with that number.
   if (state.subscriptions.has(frame.subscription)) {
     return new RejectedError(
       "MALFORMED_FRAME",
@@ -83,7 +81,7 @@ export function leaveSubscribed(
   const subscription = state.subscriptions.get(id);
   if (subscription?.partitions.delete(partition) !== true) return [];
   const { stream } = subscription;
-  const moved = movedFrames({ stream, partition }, address, 0).map((frame): SessionEffect => ({ type: "send", frame }));
+  const moved = sendAll(movedFrames({ stream, partition }, address, 0));
   if (subscription.partitions.size > 0) return moved;
   state.subscriptions.delete(id);
   return [...moved, { type: "unlisten", subscription: id }];
@@ -143,10 +141,10 @@ function waitingReads(state: SessionState): readonly SessionEffect[] {
   return effects;
 }
 
-export function stepSubscription(state: SessionState, message: SubscriptionMessage): SessionResult {
+export function stepSubscription(state: SessionState, message: SubscriptionMessage): readonly SessionEffect[] {
   const subscription = state.subscriptions.get(message.subscription);
   const room = "room" in message ? message.room : undefined;
-  if (subscription === undefined) return [state, room === undefined ? NOTHING : flushedRecords(state, room)];
+  if (subscription === undefined) return room === undefined ? NOTHING : flushedRecords(state, room);
   const effects: SessionEffect[] = [];
   switch (message.type) {
     case "advanced":
@@ -154,7 +152,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
     case "began":
       for (const frame of subscriptions.began(subscription, message)) {
-        if (frame.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];
+        if (frame.type === "records") return [{ type: "send_records", frame, room: message.room }];
         effects.push({ type: "send", frame });
       }
       break;
@@ -162,12 +160,12 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscriptions.noteSize(subscription, message.partition, message.broughtBytes, message.isCut);
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
-      if (frame?.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];
+      if (frame?.type === "records") return [{ type: "send_records", frame, room: message.room }];
       if (frame !== undefined) effects.push({ type: "send", frame });
       break;
     }
     case "read_crowded":
-      subscriptions.readCrowded(subscription, message.partition, message.leastBytes);
+      subscriptions.readFailed(subscription, message.partition, true, message.leastBytes);
       break;
     case "read_failed":
       subscriptions.readFailed(subscription, message.partition, message.isRetriable);
@@ -177,7 +175,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
   }
   if (room !== undefined) effects.push(...flushedRecords(state, room));
-  return [state, [...effects, ...readEffects(state, subscription)]];
+  return [...effects, ...readEffects(state, subscription)];
 }
 
 function readEffects(state: SessionState, subscription: subscriptions.Subscription): readonly SessionEffect[] {

@@ -53,21 +53,10 @@ export interface Subscription {
 }
 
 /** A read to be made for a partition of a subscription. */
-export type SubscriptionRead =
-  | {
-      readonly kind: "after";
-      readonly partition: number;
-      readonly after: Position | undefined;
-      readonly bytesMax: number;
-      /** The room that was taken for this read. */
-      readonly room: RecordsRoom;
-    }
-  | {
-      readonly kind: "begin";
-      readonly partition: number;
-      readonly from: SubscribeFrom;
-      readonly room: RecordsRoom;
-    };
+export type SubscriptionRead = { readonly partition: number; readonly room: RecordsRoom } & (
+  | { readonly kind: "after"; readonly after: Position | undefined; readonly bytesMax: number }
+  | { readonly kind: "begin"; readonly from: SubscribeFrom }
+);
 
 export function createSubscription(frame: SubscribeFrame): Subscription {
   const partitions = new Map<number, Reading>();
@@ -180,12 +169,22 @@ export function beginning(from: SubscribeFrom, bounds: ChannelBounds): Position 
   return cursorBefore(bounds.epochs, within);
 }
 
-/** A read failed. Unless it is retriable, the partition is read again once it advances or has another owner. */
-export function readFailed(subscription: Subscription, partition: number, isRetriable: boolean): void {
+/**
+ * A read failed. Unless it is retriable, the partition is read again once it advances or has another owner.
+ *
+ * @param leastBytes size of the next record, where the read found no room for it
+ */
+export function readFailed(
+  subscription: Subscription,
+  partition: number,
+  isRetriable: boolean,
+  leastBytes?: number,
+): void {
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return;
   reading.isReading = false;
   reading.hasMore = isRetriable;
+  reading.leastBytes = leastBytes ?? reading.leastBytes;
 }
 
 /** Notes the size of a read: the partition's next read asks for as much room, and may go on within a batch (U4). */
@@ -196,15 +195,6 @@ export function noteSize(subscription: Subscription, partition: number, broughtB
   if (!isCut) reading.partsOfTurn = 0;
   else if (reading.partsOfTurn === 0) reading.partsOfTurn = PARTS_OF_A_TURN;
   reading.leastBytes = 0;
-}
-
-/** A read found no room for the next record: the partition is read again once `leastBytes` are free. */
-export function readCrowded(subscription: Subscription, partition: number, leastBytes: number): void {
-  const reading = subscription.partitions.get(partition);
-  if (reading === undefined) return;
-  reading.isReading = false;
-  reading.hasMore = true;
-  reading.leastBytes = leastBytes;
 }
 
 /** The frame to send for a read's answer. The cursor moves with it (U2, U3). */
