@@ -16,7 +16,7 @@ const CONNECTION_BYTES_MIN = 4_096;
 /** The most bytes that a connection begins with: its window doubles with each answer. */
 const FIRST_BYTES_MAX = 65_536;
 
-export interface CreditPoolOptions {
+interface CreditPoolOptions {
   readonly totalBytes: number;
   /** Connections that the total must suffice for. */
   readonly connectionsMax: number;
@@ -40,7 +40,7 @@ export interface CreditGrant {
 }
 
 export class CreditPool {
-  readonly #options: CreditPoolOptions;
+  readonly #options;
   readonly #firstBytes: number;
   #freeBytes: number;
   #connections = 0;
@@ -68,10 +68,6 @@ export class CreditPool {
     }
     this.#freeBytes -= this.#firstBytes;
     this.#connections += 1;
-    return this.#grant();
-  }
-
-  #grant(): CreditGrant {
     const pool = this;
     let heldBytes = this.#firstBytes;
     return {

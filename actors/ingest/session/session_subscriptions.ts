@@ -47,14 +47,12 @@ function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedE
     );
   }
   const { subscriptionsMax } = SESSION_LIMITS;
-  if (state.subscriptions.size >= subscriptionsMax) {
-    return new OverloadedError(
-      "TOO_MANY_SUBSCRIPTIONS",
-      `Cannot subscribe as a connection must have at most ${subscriptionsMax} subscriptions: current value is ${state.subscriptions.size}`,
-      SUBSCRIBE_RETRY_MS,
-    );
-  }
-  return undefined;
+  if (state.subscriptions.size < subscriptionsMax) return undefined;
+  return new OverloadedError(
+    "TOO_MANY_SUBSCRIPTIONS",
+    `Cannot subscribe as a connection must have at most ${subscriptionsMax} subscriptions: current value is ${state.subscriptions.size}`,
+    SUBSCRIBE_RETRY_MS,
+  );
 }
 
 /** Milliseconds until a client with too many subscriptions tries again: it has to end one first. */

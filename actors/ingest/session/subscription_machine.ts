@@ -65,23 +65,11 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
       typeof from === "object" && "epoch" in from
         ? { at: { epoch: epoch(from.epoch), offset: offset(from.offset) } }
         : undefined;
-    partitions.set(partition, {
-      cursor,
-      from,
-      isReading: false,
-      hasMore: true,
-      lastBytes: 0,
-      partsOfTurn: 0,
-      leastBytes: 0,
-    });
+    const unread = { isReading: false, hasMore: true, lastBytes: 0, partsOfTurn: 0, leastBytes: 0 };
+    partitions.set(partition, { cursor, from, ...unread });
   }
-  return {
-    id: frame.subscription,
-    stream: frame.stream,
-    channel: frame.channel ?? "records",
-    partitions,
-    creditBytes: frame.creditBytes,
-  };
+  const { subscription: id, stream, channel = "records", creditBytes } = frame;
+  return { id, stream, channel, partitions, creditBytes };
 }
 
 /** Bytes of room for looking up where a partition begins, which brings no records. */
@@ -112,23 +100,14 @@ export function readsDue(subscription: Subscription, records: Pick<RecordsGrant,
   return reads;
 }
 
-/** U4. A partition's turn ends with a read of it, or with the last of a few parts. */
+/** U4. A partition's turn ends with a read of it, or with the last of a few parts: it is then the last in turn. */
 function endTurn(partitions: Map<number, Reading>, partition: number): void {
   const reading = partitions.get(partition);
   if (reading === undefined) return;
-  if (reading.partsOfTurn > 1) {
-    reading.partsOfTurn -= 1;
-    return;
-  }
-  reading.partsOfTurn = 0;
-  lastInTurn(partitions, partition);
-}
-
-function lastInTurn<Key, Value>(map: Map<Key, Value>, key: Key): void {
-  const value = map.get(key);
-  if (value === undefined) return;
-  map.delete(key);
-  map.set(key, value);
+  reading.partsOfTurn = Math.max(0, reading.partsOfTurn - 1);
+  if (reading.partsOfTurn > 0) return;
+  partitions.delete(partition);
+  partitions.set(partition, reading);
 }
 
 /** A partition has new records, or a new owner: it is read again. */
@@ -139,6 +118,7 @@ export function advanced(subscription: Subscription, partition: number): void {
 
 export interface Beginning {
   readonly partition: number;
+  /** The position before the first record to read. */
   readonly at: Position | undefined;
   readonly firstOffset: Offset;
   readonly endOffset: Offset;
