@@ -92,9 +92,7 @@ export function answerOf(
 type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
 
 function placeOf(partitions: Map<number, Mutable<PartitionStanding>>, partition: number): Mutable<PartitionStanding> {
-  const known = partitions.get(partition);
-  if (known !== undefined) return known;
-  const made: Mutable<PartitionStanding> = { partition, state: "stored", events: 0 };
-  partitions.set(partition, made);
-  return made;
+  const place: Mutable<PartitionStanding> = partitions.get(partition) ?? { partition, state: "stored", events: 0 };
+  partitions.set(partition, place);
+  return place;
 }

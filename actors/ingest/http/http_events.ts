@@ -116,7 +116,6 @@ const readers: Readonly<Record<BodyFormat, (bytes: Uint8Array) => readonly Reque
 
 /** One event of the form's fields. Percent-encoded bytes that are not UTF-8 make the form unreadable input. */
 function readForm(bytes: Uint8Array): readonly RequestEvent[] {
-  const isSmall = bytes.length <= SHARED_VALUES_MAX;
   const refuse = (reason: string) => [unreadable(new UnreadableInput(reason, bytes))];
   const text = utf8Of(bytes);
   if (text === undefined) return refuse("it is not UTF-8");
@@ -134,7 +133,7 @@ function readForm(bytes: Uint8Array): readonly RequestEvent[] {
     if (fields.size > FORM_FIELDS_MAX) return refuse(`a form must have at most ${FORM_FIELDS_MAX} fields: it has more`);
   }
   const event = Object.fromEntries(fields);
-  return [{ event, isBulky: !isSmall && hasManyValues(event) }];
+  return [{ event, isBulky: isBulky(event, bytes.length) }];
 }
 
 /** The most fields of one form. */
@@ -175,7 +174,6 @@ function readJson(bytes: Uint8Array): readonly RequestEvent[] {
 
 /** @param sizeBytes size of the text that holds the event @param original the event's own text, where it is known */
 function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): RequestEvent {
-  const isSmall = sizeBytes <= SHARED_VALUES_MAX;
   const malformed = (error: unknown): RequestEvent => unreadable(unreadableJson(error, value, original));
   if (typeof value !== "object" || value === null || Array.isArray(value)) return malformed("must be a map");
   try {
@@ -184,7 +182,7 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
       return malformed("must be a map");
     }
     if (sizeBytes >= WIDE_MAP_CHARACTERS_MIN && isTooWide(event)) return malformed(TOO_MANY_KEYS);
-    return { event: event as Event, isBulky: !isSmall && hasManyValues(event) };
+    return { event: event as Event, isBulky: isBulky(event, sizeBytes) };
   } catch (error) {
     if (error instanceof RejectedError) return malformed(error);
     throw error;
@@ -246,12 +244,11 @@ function readMessagePack(body: Uint8Array): readonly RequestEvent[] {
   const faults = new Map(verdicts.map((verdict, at) => [verdict.index, { verdict, original: originals[at] }]));
   return events.map((event, index): RequestEvent => {
     const sizeBytes = (starts[index + 1] ?? 0) - (starts[index] ?? 0);
-    const isSmall = sizeBytes <= SHARED_VALUES_MAX;
     const found = faults.get(index);
-    if (event !== undefined && found === undefined) return { event, isBulky: !isSmall && hasManyValues(event) };
+    if (event !== undefined && found === undefined) return { event, isBulky: isBulky(event, sizeBytes) };
     const { code = "MALFORMED_EVENT", path = "", reason = "cannot be read" } = found?.verdict ?? {};
     const fault = { code: code as EventFault["code"], path, reason };
-    return { event: found?.original ?? new Uint8Array(), fault, isBulky: !isSmall };
+    return { event: found?.original ?? new Uint8Array(), fault, isBulky: sizeBytes > SHARED_VALUES_MAX };
   });
 }
 
@@ -265,7 +262,8 @@ function wrapOne(body: Uint8Array): Uint8Array {
   return list;
 }
 
-function hasManyValues(value: unknown): boolean {
+function isBulky(event: unknown, sizeBytes: number): boolean {
+  if (sizeBytes <= SHARED_VALUES_MAX) return false; // each value takes a byte at least
   let left = SHARED_VALUES_MAX;
   const visit = (one: unknown): void => {
     left -= 1;
@@ -277,6 +275,6 @@ function hasManyValues(value: unknown): boolean {
       for (const element of values) visit(element);
     }
   };
-  visit(value);
+  visit(event);
   return left < 0;
 }

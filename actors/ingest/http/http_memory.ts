@@ -22,13 +22,19 @@ const CLIENT_SHARE = 3;
 /** The same for spare memory: half stays free. */
 const SPARE_SHARE = 1;
 
-export interface MemoryTerms {
+/** The terms that bodies and answers have in common. */
+export const COMMON_TERMS = {
+  /** The part of `bytesMax` for small requests alone: room for 64 of them. */
+  reserveBytes: 4_194_304,
+  smallBytesMax: 65_536,
+  /** Milliseconds without a byte after which a request gives way to others (H5). */
+  stillMs: 5_000,
+  /** The time that a client is told to wait where all requests together take too much. */
+  retryAfterMs: 1_000,
+} as const;
+
+interface MemoryTerms extends Readonly<Record<keyof typeof COMMON_TERMS, number>> {
   readonly bytesMax: number;
-  /** The part of `bytesMax` for small requests alone. */
-  readonly reserveBytes: number;
-  readonly smallBytesMax: number;
-  readonly stillMs: number;
-  readonly retryAfterMs: number;
   /** The words of a refusal: the things that hold memory, and the action that needs it. */
   readonly things: string;
   readonly action: string;
@@ -144,10 +150,10 @@ export class HttpMemory {
   }
 
   /** H1, H3. Whether `more` bytes fit, and leave the client within its share. */
-  #isRoom({ client }: Part, more: number, share: number): boolean {
+  #isRoom(part: Part, more: number, share: number): boolean {
     const { bytesMax, reserveBytes } = this.#terms;
     const free = bytesMax - reserveBytes - this.#largeBytes - more;
-    return free >= 0 && (this.#clients.get(client)?.bytes ?? 0) + more <= share * free;
+    return free >= 0 && this.#clientBytes(part) + more <= share * free;
   }
 
   /** H4, then H5: the large request that gives way to `asker`. */
@@ -166,8 +172,7 @@ export class HttpMemory {
   }
 
   #holdsMore(part: Part, asker: Part, more: number): boolean {
-    const isOwn = part.client === asker.client;
-    return isOwn
+    return part.client === asker.client
       ? this.#connectionBytes(part) > this.#connectionBytes(asker) + more
       : this.#clientBytes(part) > this.#clientBytes(asker) + more;
   }

@@ -6,7 +6,7 @@ import { type Sequence, sequenceAt, sequenceCount } from "../../../protocols/seq
 import { isTraceparent } from "../../../protocols/traceparent.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../../protocols/wire/frames.ts";
 import type { Rejects } from "../../log/log.ts";
-import { streamRefusal } from "../shown_streams.ts";
+import { checkScope } from "../shown_streams.ts";
 import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
 import { type About, NOTHING, type SessionEffect, sendAll } from "./session_messages.ts";
 import {
@@ -27,8 +27,7 @@ import {
 /** The producer that `frame` may append for. Throws the reason where it may not. */
 function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame): SessionProducer {
   const streams = state.environment.directory.describe();
-  const refusal = streamRefusal(streams, state.permissions, frame.stream, "produce", "append to");
-  if (refusal !== undefined) throw refusal;
+  checkScope(streams, state.permissions, frame.stream, "produce", "append to");
   const partitions = streams[frame.stream]?.partitions ?? 0;
   if (!(frame.partition >= 0 && frame.partition < partitions)) {
     throw new RejectedError(

@@ -1,7 +1,7 @@
 /** The session machine's subscriptions: which are admitted, and when the next read is due. */
 import { OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../../protocols/wire/frames.ts";
-import { streamRefusal } from "../shown_streams.ts";
+import { checkScope } from "../shown_streams.ts";
 import type { RecordsRoom } from "./records_budget.ts";
 import { NOTHING, type SessionEffect, type SessionMessage, sendAll } from "./session_messages.ts";
 import {
@@ -15,9 +15,11 @@ import {
 import * as subscriptions from "./subscription_machine.ts";
 
 export function subscribe(state: SessionState, frame: SubscribeFrame): readonly SessionEffect[] {
-  const refusal = subscribeRefusal(state, frame);
-  if (refusal !== undefined) {
-    return [{ type: "send", frame: { ...errorFrame(refusal), subscription: frame.subscription } }];
+  try {
+    admit(state, frame);
+  } catch (error) {
+    if (!(error instanceof RejectedError || error instanceof OverloadedError)) throw error;
+    return [{ type: "send", frame: { ...errorFrame(error), subscription: frame.subscription } }];
   }
   const subscription = subscriptions.createSubscription({
     ...frame,
@@ -27,28 +29,28 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
   return [{ type: "listen", subscription }, ...readEffects(state, subscription)];
 }
 
-function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
+/** Throws the reason where the subscription is refused. */
+function admit(state: SessionState, frame: SubscribeFrame): void {
   // Judged first, with its own code: clients take any other error for the end of the subscription with that number.
   if (state.subscriptions.has(frame.subscription)) {
-    return new RejectedError(
+    throw new RejectedError(
       "MALFORMED_FRAME",
       `Cannot subscribe as the number must not be in use on this connection: subscription ${frame.subscription} goes on as it is`,
     );
   }
   const streams = state.environment.directory.describe();
-  const refusal = streamRefusal(streams, state.permissions, frame.stream, "consume", "subscribe to");
-  if (refusal !== undefined) return refusal;
+  checkScope(streams, state.permissions, frame.stream, "consume", "subscribe to");
   const partitions = streams[frame.stream]?.partitions ?? 0;
   const outside = frame.partitions.find(({ partition }) => !(partition >= 0 && partition < partitions));
   if (outside !== undefined) {
-    return new RejectedError(
+    throw new RejectedError(
       "UNKNOWN_PARTITION",
       `Cannot subscribe to ${frame.stream} as the partition must be below ${partitions}: current value is ${outside.partition}`,
     );
   }
   const { subscriptionsMax } = SESSION_LIMITS;
-  if (state.subscriptions.size < subscriptionsMax) return undefined;
-  return new OverloadedError(
+  if (state.subscriptions.size < subscriptionsMax) return;
+  throw new OverloadedError(
     "TOO_MANY_SUBSCRIPTIONS",
     `Cannot subscribe as a connection must have at most ${subscriptionsMax} subscriptions: current value is ${state.subscriptions.size}`,
     SUBSCRIBE_RETRY_MS,
