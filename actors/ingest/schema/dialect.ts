@@ -13,7 +13,7 @@ export interface SchemaWarning {
   readonly unknownKeyword?: string;
 }
 
-export interface ReadSchema {
+interface ReadSchema {
   readonly schema: JsonSchema;
   readonly warnings: readonly SchemaWarning[];
 }
@@ -114,9 +114,7 @@ class DialectReader {
     else put(result, keyword, this.#readPlaced(keyword, value, from, inner));
   }
 
-  /**
-   * Reads identities, references and bounds that later drafts spell otherwise. True where the keyword was one of them.
-   */
+  /** Reads identities, references and bounds that later drafts spell otherwise. False where the keyword is none. */
   #readReference(
     keyword: string,
     value: unknown,

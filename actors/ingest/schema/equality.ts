@@ -3,6 +3,7 @@
  * maps are equal whatever the order of their keys. Times and bytes are kinds of their own.
  */
 import { isSameTime } from "../../../protocols/values/precise_date.ts";
+import { isNumeric } from "./rules.ts";
 import type { Run } from "./run.ts";
 
 /** Characters that are compared in one step. */
@@ -31,17 +32,12 @@ export function isSame(left: unknown, right: unknown): boolean {
   );
 }
 
-const isNumeric = (value: unknown): value is number | bigint => typeof value === "number" || typeof value === "bigint";
-
 function isSameBytes(left: object, right: object): boolean {
   if (!(left instanceof Uint8Array) || !(right instanceof Uint8Array) || left.length !== right.length) return false;
   return left.every((byte, index) => byte === right[index]);
 }
 
-/**
- * Finds the first item that equals an earlier one. Takes steps; undefined where no item does, or where the steps are
- * spent.
- */
+/** Finds the first item that equals an earlier one; undefined where there is none, or where the steps are spent. */
 export function findRepeated(
   items: readonly unknown[],
   run: Run,

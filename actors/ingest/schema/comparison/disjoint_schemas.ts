@@ -1,7 +1,4 @@
-/**
- * Whether no value can match all schemas of two sides. It shows, for example, that the branches of a union are apart.
- */
-
+/** Whether no value can match all schemas of two sides, such as the branches of a union. */
 import { isSchemaObject } from "../keywords.ts";
 import { listedValues } from "./listed_values.ts";
 import { type NumberRange, rangeOf } from "./schema_bounds.ts";

@@ -114,9 +114,6 @@ const seeing = (schema: unknown, document: SchemaDocument): unknown =>
     ? document.wholeOf(schema)
     : schema;
 
-/**
- * The keywords that judge values: no annotations, no identities, and no definitions, which judge where a reference
- * leads.
- */
+/** The keywords that judge values: no annotations, no identities, and no definitions, which judge by reference alone. */
 const judging = (schema: JsonSchema): readonly [string, unknown][] =>
   Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) && !NAMES.has(keyword));
