@@ -169,7 +169,7 @@ export interface DeadLetterOffice {
   recent(): readonly DeadLetterSample[];
 }
 
-/** Counters of one kind of actor, read by the observers. A kind is a path whose parts with digits are replaced by `*`. */
+/** Counters of one kind of actor: a path whose parts with digits are replaced by `*`. */
 export interface ActorStatistics {
   readonly kind: string;
   readonly messages: number;

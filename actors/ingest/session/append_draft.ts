@@ -19,13 +19,13 @@ import type { AppendItem } from "../../partition/partition.ts";
 import type { Inspection } from "../session.ts";
 
 /** Beyond this a batch costs by its bytes, and joining saves nothing. */
-export const JOINED_BYTES_MAX = 65_536;
+const JOINED_BYTES_MAX = 65_536;
 
 /** Each change takes up to 60 bytes of the batch (`record_batch.ts`). */
 export const TRACES_MAX = 64;
 
 /** The producer that appends, and the principal that owns a chain which the append makes. */
-export interface DraftProducer {
+interface DraftProducer {
   readonly id: string;
   readonly owner?: string;
 }
@@ -161,10 +161,7 @@ function writeArrayHeader(target: Uint8Array, count: number): number {
   return 5;
 }
 
-/**
- * Whether an append follows the last one sent to its chain, and lies behind it (D1). A client whose last ack was lost
- * repeats that batch; it must stay alone, as the log calls it a duplicate.
- */
+/** Whether an append follows the last one sent to its chain, and lies behind it (D1): a repeated batch does not. */
 export function continues(tail: Sequence | null | undefined, { previousSequence, sequences }: AppendFrame): boolean {
   if (tail === undefined) return false;
   if (tail === null || previousSequence === null) return tail === previousSequence;

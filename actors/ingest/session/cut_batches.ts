@@ -52,12 +52,7 @@ const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + cou
 const HEADER_BYTES = 5;
 
 /** The records of one batch that fit. Rejected events are left out, as no reader gets them. */
-function partOf(
-  batch: RecordBatch,
-  fromOffset: number,
-  bytesMax: number,
-  isFirstKept: boolean,
-): RecordBatch | undefined {
+function partOf(batch: RecordBatch, fromOffset: number, bytesMax: number, isFirstKept: boolean) {
   const { rejected, traceparent: _one, traces: _many, ...whole } = batch;
   const first = firstIndex(batch, fromOffset);
   const events: Uint8Array[] = [];

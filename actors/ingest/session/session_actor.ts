@@ -1,8 +1,4 @@
-/**
- * Performs the effects of the session machine for one connection: a WebSocket, or a caller in this process. Decides
- * nothing itself.
- */
-
+/** Performs the effects of the session machine for one connection: a WebSocket, or a caller in this process. */
 import { asHeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Machine } from "../../../protocols/machine.ts";
 import { partitionId, partitionName } from "../../../protocols/position.ts";

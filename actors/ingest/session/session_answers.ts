@@ -86,11 +86,8 @@ export function followMove(state: SessionState, about: About): readonly SessionE
  * Takes an append off its chain's list. Appends before it lost their answers as their partition was restarted. An ack
  * would cover them without their verdicts (E4), so this answers their credit; undefined where none was lost.
  */
-function passOver(
-  state: SessionState,
-  { unanswered }: Chain,
-  { kind, requestId }: PartitionAnswer,
-): number | undefined {
+function passOver(state: SessionState, chain: Chain, { kind, requestId }: PartitionAnswer): number | undefined {
+  const { unanswered } = chain;
   if (kind === "refused") {
     // A refusal may overtake earlier appends, which the log may still write.
     const at = unanswered.indexOf(requestId);
@@ -239,11 +236,8 @@ function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
       `Cannot append to ${partitionName(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
     );
   }
-  return new OverloadedError(
-    "TOO_MANY_PRODUCERS",
-    `Cannot open a chain in ${partitionName(about)} as ${limitOf(outcome)}`,
-    5_000,
-  );
+  const why = `Cannot open a chain in ${partitionName(about)} as ${limitOf(outcome)}`;
+  return new OverloadedError("TOO_MANY_PRODUCERS", why, 5_000);
 }
 
 const limitOf = ({ live, share }: TooManyProducers): string =>

@@ -1,7 +1,12 @@
 /** The part of the session machine that greets a client: hello, its token, its producer, and the welcome or its refusal. */
 
 import { FencedError, type HeadraceError, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
-import { type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../../protocols/wire/frames.ts";
+import {
+  type HelloFrame,
+  type NodeFrame,
+  PROTOCOL_MINOR,
+  type StreamDescription,
+} from "../../../protocols/wire/frames.ts";
 import type { ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
 import type { Permissions } from "../session.ts";
 import type { SessionEffect } from "./session_messages.ts";
@@ -98,10 +103,7 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
 }
 
 /** Shows a client the streams that it may know of. */
-function visible<Description>(
-  streams: Readonly<Record<string, Description>>,
-  permissions: Permissions | undefined,
-): Readonly<Record<string, Description>> {
+function visible(streams: Readonly<Record<string, StreamDescription>>, permissions?: Permissions) {
   const shown = Object.entries(streams).filter(([name]) => permissions?.mayObserve(name) === true);
   return shown.length === Object.keys(streams).length ? streams : Object.fromEntries(shown);
 }

@@ -132,18 +132,18 @@ export function addChain({ chains }: SessionState, chain: Chain): void {
 export const isOnlyChain = ({ chains }: SessionState, { stream }: Chain): boolean =>
   chains.size === 1 && chains.get(stream)?.size === 1;
 
+/** The partition as a client that follows owners sees it; undefined for a client whose frames are passed on. */
+const followed = ({ environment, hello }: SessionState, { stream, partition }: About) =>
+  environment.passesOn === true || hello?.forward === true
+    ? undefined
+    : environment.directory.partition(stream, partition);
+
 /** The owner's address, for a client that follows owners. Undefined where the partition is served here or passed on. */
-export function addressElsewhere({ environment, hello }: SessionState, about: About): string | undefined {
-  if (environment.passesOn === true || hello?.forward === true) return undefined;
-  return environment.directory.partition(about.stream, about.partition)?.ownerAddress;
-}
+export const addressElsewhere = (state: SessionState, about: About) => followed(state, about)?.ownerAddress;
 
 /** The next owner's address of a partition that is about to move, for a client that follows owners (N6). */
-export function nextAddress({ environment, hello }: SessionState, about: About): string | undefined {
-  if (environment.passesOn === true || hello?.forward === true) return undefined;
-  if ((hello?.minor ?? 0) < MOVING_SINCE_MINOR) return undefined;
-  return environment.directory.partition(about.stream, about.partition)?.nextAddress;
-}
+export const nextAddress = (state: SessionState, about: About): string | undefined =>
+  (state.hello?.minor ?? 0) < MOVING_SINCE_MINOR ? undefined : followed(state, about)?.nextAddress;
 
 export const movingFrame = ({ stream, partition }: About, address: string): MovingFrame => ({
   type: "moving",
