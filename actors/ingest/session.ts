@@ -67,7 +67,6 @@ export interface Permissions {
   readonly owner?: string;
   /** The principal that the producers' places in partitions are counted for; absent where that is `owner`, or none. */
   readonly placesOf?: string;
-  /** Absent for a principal without a quota. */
   readonly quota?: AppendQuota;
   mayProduce(stream: string): boolean;
   mayConsume(stream: string): boolean;
@@ -101,7 +100,6 @@ export interface EncodedFrame {
   readonly wireBytes: number;
 }
 
-/** The other side of a session. */
 export interface SessionPeer {
   /** Sends a frame; answers its bytes on the wire. Calls `onLeft` once it has left this process, or never can. */
   send(frame: NodeFrame, onLeft?: () => void): number;

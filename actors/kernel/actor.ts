@@ -28,7 +28,6 @@ export interface ActorReference<Message> {
   trySend(message: Message, weightBytes: number): boolean;
 }
 
-/** How a watched actor ended. */
 export type Termination = { readonly kind: "stopped" } | { readonly kind: "failed"; readonly error: unknown };
 
 export interface Timer {
@@ -74,16 +73,13 @@ interface OfMachine {
 }
 
 export interface MachineStep extends OfMachine {
-  /** The message's `type`. */
   readonly message: string;
-  /** The number of effects. */
   readonly effects: number;
   /** Time to decide and to begin the effects, in ms. */
   readonly tookMs: number;
 }
 
 export interface MachineEffect extends OfMachine {
-  /** The effect's `type`. */
   readonly effect: string;
   /** `late`: its deadline passed first. */
   readonly outcome: "done" | "failed" | "late";
@@ -91,7 +87,6 @@ export interface MachineEffect extends OfMachine {
   readonly tookMs: number;
 }
 
-/** A running actor. */
 export interface Actor<Message> {
   /** Handles one message. A throw or a rejection crashes the actor. */
   receive(message: Message): void | Promise<void>;
@@ -122,12 +117,10 @@ export interface Supervision {
   readonly decide?: (error: unknown) => Directive;
 }
 
-/** How an actor is made and supervised. */
 export interface ActorDefinition<Message> {
   /** Unique among its siblings; no `/`. */
   readonly name: string;
   readonly mailbox?: MailboxLimits;
-  /** How this actor's children are supervised. */
   readonly supervision?: Supervision;
   /** Makes a fresh actor, at first and after each restart. A throw here is a crash. */
   start(context: ActorContext<Message>): Actor<Message> | Promise<Actor<Message>>;

@@ -1,5 +1,4 @@
 /** The answer to a request over HTTP: the outcome of each event, and the state of each partition. */
-
 import type { Confirmation } from "../../../protocols/client/producer/event_batcher.ts";
 import type { OverloadedError } from "../../../protocols/errors.ts";
 import type { Verdict } from "../../../protocols/event.ts";

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
-import { COMMON_TERMS, type Holder, HttpMemory } from "./http_memory.ts";
+import { type Holder, HttpMemory, MEMORY_LIMITS } from "./http_memory.ts";
 
 export const ANSWER_LIMITS = {
   /** Text of records in one answer; the first record is in it, however large. */
@@ -18,7 +18,7 @@ export const ANSWER_LIMITS = {
 } as const;
 
 export const answerMemory = (bytesMax: number = ANSWER_LIMITS.allAnswersBytesMax, nowMs?: () => number): HttpMemory =>
-  new HttpMemory({ ...COMMON_TERMS, bytesMax, action: "read records", things: "answers" }, nowMs);
+  new HttpMemory({ ...MEMORY_LIMITS, bytesMax, action: "read records", things: "answers" }, nowMs);
 
 type Taker = Pick<ServerResponse, "once" | "destroy" | "destroyed">;
 

@@ -7,7 +7,7 @@ import { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { OverloadedError, RejectedError, reasonOf } from "../../../protocols/errors.ts";
-import { COMMON_TERMS, type Hold, type Holder, HttpMemory } from "./http_memory.ts";
+import { type Hold, type Holder, HttpMemory, MEMORY_LIMITS } from "./http_memory.ts";
 
 export const BODY_LIMITS = {
   /** One body, inflated. */
@@ -16,16 +16,14 @@ export const BODY_LIMITS = {
   allBodiesBytesMax: 67_108_864,
 } as const;
 
-/** The memory for bodies (http_memory.ts). */
 export const bodyMemory = (): HttpMemory =>
   new HttpMemory({
-    ...COMMON_TERMS,
+    ...MEMORY_LIMITS,
     bytesMax: BODY_LIMITS.allBodiesBytesMax,
     action: "read the request",
     things: "bodies",
   });
 
-/** Whether a body may come in this `Content-Encoding`. */
 export const isKnownEncoding = (encoding: string): boolean =>
   encoding === "identity" || encoding === "gzip" || encoding === "x-gzip";
 

@@ -2,9 +2,8 @@
  * The events of a request's body. A body that cannot be read as a whole is refused as a whole. Where events can be
  * told apart, a fault concerns its event alone: the bytes of that event go on, and the node sets them aside.
  */
-
 import { RejectedError } from "../../../protocols/errors.ts";
-import type { Event } from "../../../protocols/event.ts";
+import type { Event, Verdict } from "../../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../../protocols/values/event_codec.ts";
 import {
   EVENT_LEVELS_MAX,
@@ -20,10 +19,8 @@ import { type EventInput, isEvent, UnreadableInput } from "../../../protocols/va
 import { unreadableJson } from "../../../protocols/wire/codec_json.ts";
 import { WIRE_DEFAULTS } from "../../../protocols/wire/frames.ts";
 
-export interface EventFault {
+interface EventFault extends Omit<Verdict, "index"> {
   readonly code: "MALFORMED_EVENT" | "EVENT_TOO_LARGE";
-  readonly path: string;
-  readonly reason: string;
 }
 
 export interface RequestEvent {
@@ -34,9 +31,8 @@ export interface RequestEvent {
   readonly isBulky: boolean;
 }
 
-export type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
+type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
 
-/** The most events of one request. */
 export const REQUEST_EVENTS_MAX: number = WIRE_DEFAULTS.batchEventsMax;
 /** The most values in one body, which bounds the work of its parser. */
 const BODY_TOKENS_MAX = 1_000_000;
@@ -60,7 +56,7 @@ const OPTIONAL_FORMATS: ReadonlyMap<string, "form" | "text"> = new Map([
 ]);
 
 /** The format of a body, or the reason why no format fits. */
-export type ChosenFormat =
+type ChosenFormat =
   | { readonly kind: "format"; readonly format: BodyFormat }
   | { readonly kind: "refused"; readonly reason: string };
 
@@ -136,7 +132,6 @@ function readForm(bytes: Uint8Array): readonly RequestEvent[] {
   return [{ event, isBulky: isBulky(event, bytes.length) }];
 }
 
-/** The most fields of one form. */
 const FORM_FIELDS_MAX = 10_000;
 
 function decodeFormText(text: string): string | undefined {
@@ -147,7 +142,6 @@ function decodeFormText(text: string): string | undefined {
   }
 }
 
-/** One event that holds the text. */
 function readText(bytes: Uint8Array): readonly RequestEvent[] {
   const text = utf8Of(bytes);
   if (text === undefined) return [unreadable(new UnreadableInput("it is not UTF-8", bytes))];

@@ -22,8 +22,8 @@ const CLIENT_SHARE = 3;
 /** The same for spare memory: half stays free. */
 const SPARE_SHARE = 1;
 
-/** The terms that bodies and answers have in common. */
-export const COMMON_TERMS = {
+/** The same for bodies and for answers. */
+export const MEMORY_LIMITS = {
   /** The part of `bytesMax` for small requests alone: room for 64 of them. */
   reserveBytes: 4_194_304,
   smallBytesMax: 65_536,
@@ -33,21 +33,19 @@ export const COMMON_TERMS = {
   retryAfterMs: 1_000,
 } as const;
 
-interface MemoryTerms extends Readonly<Record<keyof typeof COMMON_TERMS, number>> {
+interface MemoryTerms extends Readonly<Record<keyof typeof MEMORY_LIMITS, number>> {
   readonly bytesMax: number;
   /** The words of a refusal: the things that hold memory, and the action that needs it. */
   readonly things: string;
   readonly action: string;
 }
 
-/** The client and the connection of a request. */
 export interface Holder {
   /** The token's subject, or the peer's address on a node without authentication. */
   readonly client: string;
   readonly connection: object;
 }
 
-/** The memory of one request. */
 export interface Hold {
   /** Takes `bytes` more. Throws `OverloadedError` where no room is free and no request gives way (H4). */
   take(bytes: number): void;

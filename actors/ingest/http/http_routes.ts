@@ -18,7 +18,6 @@ import { INGEST_ROUTE } from "./ingest_schema.ts";
 
 interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
-  /** The memory for bodies. */
   readonly memory: HttpMemory;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly permissionsOf: (request: object) => Permissions;

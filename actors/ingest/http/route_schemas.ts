@@ -37,7 +37,6 @@ export const parameters = (properties: Readonly<Record<string, Schema>>): Schema
 export const STREAM_PATH: Readonly<Record<string, Schema>> = { stream: text() };
 export const PARTITION_PATH: Readonly<Record<string, Schema>> = { ...STREAM_PATH, partition: count() };
 
-/** An answer in JSON. */
 export const json = (description: string, schema: Schema, headers?: Readonly<Record<string, Schema>>): Schema => {
   const content = { "application/json": { schema } };
   return { description, headers, content };

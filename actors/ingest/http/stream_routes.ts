@@ -26,7 +26,6 @@ import {
 
 export interface StreamRoutesOptions {
   readonly directory: StreamDirectory;
-  /** The permissions of the request's token. */
   readonly permissionsOf: (request: object) => Permissions;
 }
 

@@ -24,7 +24,6 @@ export interface CompiledSchema {
 
 const RULES = [typeRules, numberRules, textRules, equalityRules, combiningRules, arrayRules, objectRules];
 
-/** One schema of the document. */
 interface Node {
   check: Check | undefined;
   /** Nodes that judge the same value when this one does. */

@@ -30,7 +30,6 @@ const DRAFTS: ReadonlyMap<string, Draft> = new Map<string, Draft>([
   ["json-schema.org/schema", 0],
 ]);
 
-/** The most levels of schemas within one another. */
 const DEPTH_MAX = 100;
 const WARNINGS_MAX = 100;
 

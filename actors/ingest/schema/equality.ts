@@ -6,7 +6,6 @@ import { isSameTime } from "../../../protocols/values/precise_date.ts";
 import { isNumeric } from "./rules.ts";
 import type { Run } from "./run.ts";
 
-/** Characters that are compared in one step. */
 const CHARACTERS_PER_STEP = 16;
 
 export function isSame(left: unknown, right: unknown): boolean {

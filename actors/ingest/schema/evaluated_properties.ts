@@ -2,7 +2,6 @@
  * The properties that the schemas of one value look at, so that `unevaluatedProperties` does not judge them. The
  * schemas are its siblings, and those that they refer to or hold as alternatives.
  */
-
 import type { SchemaDocument } from "./comparison/schema_document.ts";
 import { type Fields, fieldsOf } from "./comparison/schema_parts.ts";
 import { isSchemaObject } from "./keywords.ts";

@@ -36,7 +36,6 @@ export const isSchemaObject = (value: unknown): value is JsonSchema =>
 export const pointerOf = (parent: string, ...parts: readonly (string | number)[]): string =>
   parts.reduce<string>((path, part) => `${path}/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`, parent);
 
-/** Each schema directly within `schema`. */
 export function subschemasOf(schema: JsonSchema): readonly unknown[] {
   return Object.entries(schema).flatMap(([keyword, value]) => {
     const place = PLACES.get(keyword);

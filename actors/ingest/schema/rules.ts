@@ -8,7 +8,6 @@ export interface RuleContext {
   part(subschema: unknown): Check;
   /** The check of a schema for the value itself. */
   beside(subschema: unknown): Check;
-  /** The check that a reference leads to. */
   reference(reference: string, isDynamic: boolean): Check;
   pattern(source: string): LinearPattern;
   /** True where some schema of the document has `unevaluatedProperties` or `unevaluatedItems`. */

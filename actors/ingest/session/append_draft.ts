@@ -10,7 +10,6 @@
  *   D4. Each event keeps the trace context of its frame. A frame that would be more than the 64th change of context
  *       begins another batch.
  */
-
 import { compareSequences, firstSequence, type Sequence, sequenceCount } from "../../../protocols/sequence.ts";
 import { type TraceStart, tracesOf } from "../../../protocols/traceparent.ts";
 import type { AppendFrame } from "../../../protocols/wire/frames.ts";
@@ -104,7 +103,6 @@ function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolea
   return next[0] === term && next[1] === position + count && next[2] === index;
 }
 
-/** The append as its partition is given it. */
 export function finishDraft(draft: Draft): AppendItem {
   const { requestId, producer, frame, inspection, appendedAtMs, joined, traces, count, sizeBytes } = draft;
   const isJoined = joined.length > 0 && "first" in frame.sequences;

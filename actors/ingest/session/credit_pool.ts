@@ -20,7 +20,6 @@ interface CreditPoolOptions {
   readonly totalBytes: number;
   /** Connections that the total must suffice for. */
   readonly connectionsMax: number;
-  /** Most that one connection may hold. */
   readonly connectionBytesMax: number;
   readonly connectionBytesMin?: number;
 }
@@ -34,7 +33,6 @@ export interface CreditGrant {
   readonly fairBytes: number;
   /** Takes up to `bytes` more; answers the bytes taken. */
   grow(bytes: number): number;
-  /** Gives `bytes` back to the pool. */
   shrink(bytes: number): void;
   release(): void;
 }

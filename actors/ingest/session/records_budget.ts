@@ -16,11 +16,9 @@
 import { RecordsLine } from "./records_line.ts";
 
 export const RECORDS_LIMITS = {
-  /** Bytes under way to one connection. */
   connectionBytesMax: 1_048_576,
   /** Bytes under way to all connections of a node, the least reads (B2) and large records (B3) not counted. */
   nodeBytesMax: 33_554_432,
-  /** The least read of a connection with nothing under way. */
   readBytesMin: 32_768,
   /** Bytes under way to all connections of a node in large records, beyond the least reads and the shares (B3). */
   largeBytesMax: 16_777_216,
@@ -38,7 +36,6 @@ export type RecordsRoom = Pick<Room, keyof Room>;
 /** The part of one connection in the budget. */
 export type RecordsGrant = Omit<Grant, "reserve" | "giveWay" | "hasShare" | "hasLarge" | "isAlone">;
 
-/** The calls that a connection gets from the budget. */
 interface RecordsListener {
   /** Room is kept for the large record that the connection waits for: it should read now. */
   onRoom(): void;
@@ -61,7 +58,6 @@ export class RecordsBudget {
     return this.#node.usedBytes.shared;
   }
 
-  /** Bytes of large records, taken by all connections. */
   get largeBytes(): number {
     return this.#node.usedBytes.large;
   }
@@ -126,7 +122,6 @@ class Grant {
     return was;
   }
 
-  /** Whether this connection waits in line for room (B4). */
   isWaiting(): boolean {
     return this.#node.line.has(this);
   }

@@ -2,7 +2,6 @@
  * Cuts the records of a read to its room, in bytes on the wire. JSON takes more bytes than the stored form; how many
  * more is learned from the frames that were sent.
  */
-
 import type { Position } from "../../../protocols/position.ts";
 import type { WireBatch } from "../../../protocols/wire/frames.ts";
 import type { ReadResult } from "../../log/log.ts";

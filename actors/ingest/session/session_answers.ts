@@ -1,5 +1,4 @@
 /** The session machine's answers: a partition's replies to appends and calls, as frames (N2, N3, N6). */
-
 import {
   FencedError,
   type HeadraceError,

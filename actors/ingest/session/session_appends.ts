@@ -1,5 +1,4 @@
 /** The session machine's appends: which are admitted, and how they are gathered for partitions (N3, N4, N5, N7). */
-
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import { partitionName } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";

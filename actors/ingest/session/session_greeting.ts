@@ -1,5 +1,4 @@
 /** The part of the session machine that greets a client: hello, its token, its producer, and the welcome or its refusal. */
-
 import { FencedError, type HeadraceError, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import {
   type HelloFrame,

@@ -16,7 +16,6 @@
  *       connection without allowance is not read for a while, so that the others keep their turns.
  *   N8. A connection ends with its grant. Frames after the token has expired, or was taken away, are ignored.
  */
-
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";

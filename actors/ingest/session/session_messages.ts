@@ -1,5 +1,4 @@
 /** The messages that the session machine hears and the effects that it has, in one place for its parts and its shell. */
-
 import type { HeadraceError, RejectedError } from "../../../protocols/errors.ts";
 import type {
   ClientFrame,

@@ -1,5 +1,4 @@
 /** The state of the session machine, and the frames that its parts have in common. */
-
 import { type HeadraceError, OverloadedError } from "../../../protocols/errors.ts";
 import { cutText, FIELD_LIMITS } from "../../../protocols/limits.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";

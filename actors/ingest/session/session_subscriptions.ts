@@ -29,7 +29,6 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
   return [{ type: "listen", subscription }, ...readEffects(state, subscription)];
 }
 
-/** Throws the reason where the subscription is refused. */
 function admit(state: SessionState, frame: SubscribeFrame): void {
   // Judged first, with its own code: clients take any other error for the end of the subscription with that number.
   if (state.subscriptions.has(frame.subscription)) {

@@ -2,7 +2,6 @@
  * The shell's part for subscriptions of one connection: listens to their partitions, and reads them for the session machine.
  * Decides only how much of a read fits its room.
  */
-
 import type { MachineContext } from "../../kernel/machine_actor.ts";
 import type { PartitionView } from "../../partition/partition_feed.ts";
 import type { SessionEnvironment } from "../session.ts";

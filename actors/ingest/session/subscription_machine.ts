@@ -10,7 +10,6 @@
  *   U4. Partitions take turns: the one that was read last comes last. A partition within a batch that is sent in parts
  *       is read up to `PARTS_OF_A_TURN` times in its turn, while its batch is still in memory.
  */
-
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../../protocols/position.ts";
 import { tracesOf } from "../../../protocols/traceparent.ts";
 import type {
@@ -26,7 +25,6 @@ import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
 /** Bytes asked of the log for one `records` frame. */
 export const RECORDS_FRAME_BYTES = 262_144;
 
-/** Parts of a batch that a partition is given in one turn (U4). */
 export const PARTS_OF_A_TURN = 8;
 
 interface Reading {
@@ -118,7 +116,6 @@ export function advanced(subscription: Subscription, partition: number): void {
 
 export interface Beginning {
   readonly partition: number;
-  /** The position before the first record to read. */
   readonly at: Position | undefined;
   readonly firstOffset: Offset;
   readonly endOffset: Offset;

@@ -1,5 +1,4 @@
 /** The questions that the rules of single keywords ask about an old schema; `schema_comparison.ts` answers them. */
-
 import type { JsonSchema } from "../keywords.ts";
 import type { ComparisonBudget } from "./comparison_budget.ts";
 import type { SchemaDocument } from "./schema_document.ts";

@@ -6,7 +6,6 @@ import type { SchemaDocument } from "./schema_document.ts";
 import { fieldsOf, listOf } from "./schema_parts.ts";
 import { typesOfAll } from "./value_narrowings.ts";
 
-/** Steps to compare one pair. */
 const PAIR_STEPS = 300;
 
 export interface Side {

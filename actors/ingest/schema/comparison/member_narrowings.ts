@@ -3,7 +3,6 @@
  * that it matches, or else by `additionalProperties`; an item by its place, or else by `items`. Where a name, pattern
  * or place is gone, the next rule judges its values and must allow them.
  */
-
 import { closingRulesBeyond, closingRulesOf } from "../evaluated_properties.ts";
 import { isSchemaObject } from "../keywords.ts";
 import type { Comparing, Old } from "./comparing.ts";

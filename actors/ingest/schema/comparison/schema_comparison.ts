@@ -14,7 +14,6 @@
  *   K6. Schemas within `not` and `if` are held against each other the other way around, and without the exception of
  *       K3.
  */
-
 import type { CompilePattern } from "../../../kernel/linear_pattern.ts";
 import { isSchemaObject, type JsonSchema } from "../keywords.ts";
 import { combiningNarrowings } from "./combining_narrowings.ts";

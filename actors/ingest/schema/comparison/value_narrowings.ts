@@ -106,7 +106,6 @@ const CHANGED: ReadonlySet<string> = new Set(["multipleOf", "format", "pattern",
 
 const JUDGING_VALUES: ReadonlySet<string> = new Set(["type", "enum", "const", ...BOUNDS, ...CHANGED]);
 
-/** The reasons for one bound, `keyword`. */
 function boundNarrowings(
   keyword: string,
   from: readonly Fields[],
