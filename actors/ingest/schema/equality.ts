@@ -83,7 +83,7 @@ export const UNIQUE_ITEM_STEPS = TEXT_STEPS + HASH_STEPS;
 function hashOf(value: unknown, run: Run): number {
   if (!run.take(HASH_STEPS)) return 0;
   if (typeof value === "string") return run.take(value.length / 4) ? hashText(value, 1) : 0;
-  if (typeof value !== "object" || value === null) return hashText(String(value), 2);
+  if (typeof value !== "object" || value === null) return hashText(String(exactly(value)), 2);
   if (value instanceof Date) return hashText(String(value.getTime()), 3);
   if (value instanceof Uint8Array) {
     return run.take(value.length / 4) ? value.reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 4) : 0;
