@@ -1,8 +1,4 @@
-/**
- * The contract of the sessions: what a session needs of its node (streams, partitions, validation, producers), and its
- * peer.
- */
-
+/** The contract of the sessions: what a session needs of its node, and of its peer. */
 import type { Sequences } from "../../protocols/sequence.ts";
 import type { ClientFrame, NodeFrame, StreamDescription, WireLimits } from "../../protocols/wire/frames.ts";
 import type { ActorReference } from "../kernel/actor.ts";
@@ -71,7 +67,6 @@ export interface Permissions {
   readonly owner?: string;
   /** The principal that the producers' places in partitions are counted for; absent where that is `owner`, or none. */
   readonly placesOf?: string;
-  /** Absent for a principal without a quota. */
   readonly quota?: AppendQuota;
   mayProduce(stream: string): boolean;
   mayConsume(stream: string): boolean;
@@ -105,18 +100,11 @@ export interface EncodedFrame {
   readonly wireBytes: number;
 }
 
-/** The other side of a session. */
 export interface SessionPeer {
-  /**
-   * Sends a frame and answers its size on the wire in bytes. Calls `onLeft` once it has left this process, or never
-   * can.
-   */
+  /** Sends a frame; answers its bytes on the wire. Calls `onLeft` once it has left this process, or never can. */
   send(frame: NodeFrame, onLeft?: () => void): number;
   close(code: number, reason: string): void;
-  /**
-   * Ends the connection at once: frames that were not sent are dropped. Where this is absent, the session calls
-   * `close`.
-   */
+  /** Ends the connection at once and drops frames that were not sent. Absent: the session calls `close`. */
   abandon?(): void;
   /** Takes `cost` off the connection's allowance for frames that no credit bounds (session N7). */
   charge?(cost: number): void;

@@ -8,27 +8,27 @@ import type { Permissions } from "./session.ts";
 const MAY = { produce: "mayProduce", consume: "mayConsume", observe: "mayObserve" } as const;
 
 /**
- * The refusal of a request for `stream`; undefined where the token allows it. `UNKNOWN_STREAM` for a stream that the
- * token may not observe, whether or not it exists; `FORBIDDEN` for any other. Ask this before anything else about the
+ * Throws the refusal of a request for `stream` that the token does not allow: `RejectedError` `UNKNOWN_STREAM` where it
+ * may not observe the stream, whether or not that exists; else `FORBIDDEN`. Call this before anything else about the
  * stream, such as its partitions.
  */
-export function streamRefusal(
+export function checkScope(
   streams: Readonly<Record<string, unknown>>,
   permissions: Permissions | undefined,
   stream: string,
   scope: keyof typeof MAY,
   action: string,
-): RejectedError | undefined {
+): void {
   const isThere = Object.hasOwn(streams, stream);
-  if (isThere && permissions?.[MAY[scope]](stream) === true) return undefined;
+  if (isThere && permissions?.[MAY[scope]](stream) === true) return;
   if (isThere && permissions?.mayObserve(stream) === true) {
-    return new RejectedError(
+    throw new RejectedError(
       "FORBIDDEN",
       `Cannot ${action} ${stream} as the token must allow to ${scope} there: subject is ${permissions.subject}`,
     );
   }
   const shown = Object.keys(streams).filter((name) => permissions?.mayObserve(name) === true);
-  return new RejectedError(
+  throw new RejectedError(
     "UNKNOWN_STREAM",
     `Cannot ${action} ${stream} as the stream must be one of [${shown.join(", ")}]: current value is ${stream}`,
   );

@@ -28,7 +28,6 @@ export interface ActorReference<Message> {
   trySend(message: Message, weightBytes: number): boolean;
 }
 
-/** How a watched actor ended. */
 export type Termination = { readonly kind: "stopped" } | { readonly kind: "failed"; readonly error: unknown };
 
 export interface Timer {
@@ -56,10 +55,7 @@ export interface ActorContext<Message> {
   readonly observer?: MachineObserver;
 }
 
-/**
- * Sees the machines of all actors: times, failures and lateness are measured here once. Called within the actor's turn, so it must
- * be quick and must not throw.
- */
+/** Sees the machines of all actors. Called within the actor's turn, so it must be quick and must not throw. */
 export interface MachineObserver {
   /** Only differences mean something. */
   stopwatchMs(): number;
@@ -69,25 +65,21 @@ export interface MachineObserver {
   onEffect(effect: MachineEffect): void;
 }
 
-export interface MachineStep {
+interface OfMachine {
   /** The kind of machine, such as `partition`. */
   readonly machine: string;
   /** Of the actor. */
   readonly path: string;
-  /** The message's `type`. */
+}
+
+export interface MachineStep extends OfMachine {
   readonly message: string;
-  /** The number of effects. */
   readonly effects: number;
   /** Time to decide and to begin the effects, in ms. */
   readonly tookMs: number;
 }
 
-export interface MachineEffect {
-  /** The kind of machine, such as `partition`. */
-  readonly machine: string;
-  /** Of the actor. */
-  readonly path: string;
-  /** The effect's `type`. */
+export interface MachineEffect extends OfMachine {
   readonly effect: string;
   /** `late`: its deadline passed first. */
   readonly outcome: "done" | "failed" | "late";
@@ -95,7 +87,6 @@ export interface MachineEffect {
   readonly tookMs: number;
 }
 
-/** A running actor. */
 export interface Actor<Message> {
   /** Handles one message. A throw or a rejection crashes the actor. */
   receive(message: Message): void | Promise<void>;
@@ -126,12 +117,10 @@ export interface Supervision {
   readonly decide?: (error: unknown) => Directive;
 }
 
-/** How an actor is made and supervised. */
 export interface ActorDefinition<Message> {
   /** Unique among its siblings; no `/`. */
   readonly name: string;
   readonly mailbox?: MailboxLimits;
-  /** How this actor's children are supervised. */
   readonly supervision?: Supervision;
   /** Makes a fresh actor, at first and after each restart. A throw here is a crash. */
   start(context: ActorContext<Message>): Actor<Message> | Promise<Actor<Message>>;
@@ -173,7 +162,7 @@ export interface DeadLetterOffice {
   recent(): readonly DeadLetterSample[];
 }
 
-/** Counters of one kind of actor, read by the observers. A kind is a path whose parts with digits are replaced by `*`. */
+/** Counters of one kind of actor: a path whose parts with digits are replaced by `*`. */
 export interface ActorStatistics {
   readonly kind: string;
   readonly messages: number;

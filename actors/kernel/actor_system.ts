@@ -1,18 +1,18 @@
 /** Makes a root of actors: puts the parts of the kernel together, and decides nothing else. */
-import type { ActorDefinition, ActorReference, ActorSystem, KernelWorld, Supervision, Termination } from "./actor.ts";
+import type { ActorDefinition, ActorReference, ActorSystem, Supervision, Termination } from "./actor.ts";
 import { ask } from "./ask.ts";
-import type { Realm } from "./runtime/actor_cell.ts";
 import { DeadLetters } from "./runtime/dead_letter_office.ts";
 import { StatisticsBook } from "./runtime/kernel_statistics.ts";
 import { startNactRuntime } from "./runtime/nact_runtime.ts";
+import type { Realm } from "./runtime/realm.ts";
 import { Root } from "./runtime/root.ts";
 import { DEFAULT_SUPERVISION } from "./supervision.ts";
 import { terminationSourceOf } from "./termination_source.ts";
 import { realWorld, type TimedWorld } from "./world.ts";
 
-export interface ActorSystemOptions {
+interface ActorSystemOptions {
   /** Default: the real world. */
-  readonly world?: KernelWorld & Pick<TimedWorld, "stopwatchMs">;
+  readonly world?: TimedWorld;
   /** The first part of the path of every reply address. Default: `headrace`. */
   readonly name?: string;
   /** How crashed root actors are dealt with. Each root is supervised alone, so the strategy makes no difference here. */

@@ -1,7 +1,8 @@
 /** A question to an actor from code that is not an actor. The reply address takes one reply; later ones are dead letters. */
 import { UnavailableError } from "../../protocols/errors.ts";
-import type { ActorReference, Termination } from "./actor.ts";
+import type { ActorReference } from "./actor.ts";
 import type { DeadLetters } from "./runtime/dead_letter_office.ts";
+import { Watchers } from "./runtime/watchers.ts";
 import type { TerminationSource } from "./termination_source.ts";
 import type { TimedWorld } from "./world.ts";
 
@@ -23,12 +24,11 @@ export function ask<Message, Reply>(
   const { actor, makeMessage, timeoutMs, weightBytes } = question;
   return new Promise<Reply>((resolve, reject) => {
     let isOpen = true;
-    const listeners = new Set<(termination: Termination) => void>();
+    const watchers = new Watchers();
     const close = () => {
       isOpen = false;
       timer.cancel();
-      for (const listener of listeners) listener({ kind: "stopped" });
-      listeners.clear();
+      watchers.tell({ kind: "stopped" });
     };
     const timer = world.setTimer(timeoutMs, () => {
       if (!isOpen) return;
@@ -37,13 +37,11 @@ export function ask<Message, Reply>(
       reject(new UnavailableError("TIMEOUT", `Cannot get a reply of ${actor.path} as ${reason}`));
     });
     const answer = (reply: Reply): boolean => {
-      if (!isOpen) deadLetters.add(replyPath, "unknown_actor", reply);
-      else {
-        close();
-        resolve(reply);
-        return true;
-      }
-      return false;
+      const isFirst = isOpen;
+      if (isFirst) close();
+      else deadLetters.add(replyPath, "unknown_actor", reply);
+      resolve(reply);
+      return isFirst;
     };
     // Can be watched, because a link to another node watches the local actors whose references it sent.
     const replyTo: ActorReference<Reply> & TerminationSource = {
@@ -51,11 +49,7 @@ export function ask<Message, Reply>(
       tell: answer,
       send: (reply) => Promise.resolve(answer(reply)),
       trySend: answer,
-      onTerminated: (listener) => {
-        if (isOpen) listeners.add(listener);
-        else listener({ kind: "stopped" });
-        return () => listeners.delete(listener);
-      },
+      onTerminated: (listener) => watchers.add(listener),
     };
     const refuse = (error: unknown) => {
       close();

@@ -5,9 +5,9 @@
 import { loadDriver } from "../../deps.ts";
 
 /** Instructions of one compiled pattern: a search takes at most this many steps for each character of the text. */
-export const PATTERN_INSTRUCTIONS_MAX = 10_000;
+const PATTERN_INSTRUCTIONS_MAX = 10_000;
 /** Characters of one pattern. */
-export const PATTERN_CHARACTERS_MAX = 10_000;
+const PATTERN_CHARACTERS_MAX = 10_000;
 
 /** Steps that a search takes whatever its text. */
 const SEARCH_STEPS = 30;
@@ -25,14 +25,12 @@ export interface LinearPattern {
 /** Compiles a pattern. Throws `Error` for one that RE2 does not accept or that is too large. */
 export type CompilePattern = (pattern: string) => LinearPattern;
 
-/** Loads the compiler. The returned function throws `Error` for a pattern that RE2 does not accept or that is too large. */
 export async function patternCompiler(): Promise<CompilePattern> {
   const { RE2JS } = await loadDriver("re2js");
   return (pattern) => {
-    if (pattern.length > PATTERN_CHARACTERS_MAX) {
-      throw new Error(
-        `a pattern must have at most ${PATTERN_CHARACTERS_MAX} characters: current length is ${pattern.length}`,
-      );
+    const { length } = pattern;
+    if (length > PATTERN_CHARACTERS_MAX) {
+      throw new Error(`a pattern must have at most ${PATTERN_CHARACTERS_MAX} characters: current length is ${length}`);
     }
     const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
     const instructions = compiled.programSize();

@@ -5,15 +5,10 @@
 import type { MachineEffect, MachineObserver } from "../kernel/actor.ts";
 import type { Counter, Metrics } from "./metrics.ts";
 
-interface EffectCounters {
-  readonly ends: Counter;
-  readonly seconds: Counter;
-}
-
 /** @param stopwatchMs a monotonic clock, in ms */
 export function effectMetrics(metrics: Metrics, stopwatchMs: () => number): MachineObserver {
-  const known = new Map<string, EffectCounters>();
-  const make = ({ machine, effect, outcome }: MachineEffect): EffectCounters => {
+  const known = new Map<string, { readonly ends: Counter; readonly seconds: Counter }>();
+  const make = ({ machine, effect, outcome }: MachineEffect) => {
     const labels = { machine, effect, outcome };
     return {
       ends: metrics.counter("headrace_effects_total", "Effects of actors that took time or failed", labels),
@@ -24,11 +19,8 @@ export function effectMetrics(metrics: Metrics, stopwatchMs: () => number): Mach
     stopwatchMs,
     onEffect(ended) {
       const key = `${ended.machine}/${ended.effect}/${ended.outcome}`;
-      let counters = known.get(key);
-      if (counters === undefined) {
-        counters = make(ended);
-        known.set(key, counters);
-      }
+      const counters = known.get(key) ?? make(ended);
+      known.set(key, counters);
       counters.ends.add(1);
       counters.seconds.add(ended.tookMs / 1_000);
     },

@@ -35,9 +35,8 @@ export async function createMetrics(): Promise<Metrics> {
   const provider = new MeterProvider({ readers: [exporter] });
   const serializer = new PrometheusSerializer("", false);
   const meter = provider.getMeter("headrace");
-  const counters = new CounterTable(meter);
   return {
-    counter: (name, description, labels = {}) => counters.get(name, description, labels),
+    counter: counterTable(meter),
     gauge(name, description, read) {
       meter.createObservableGauge(name, { description }).addCallback((result) => {
         for (const [value, labels] of read()) result.observe(value, labels);
@@ -58,41 +57,29 @@ interface Slot {
   readonly labels: Attributes;
 }
 
-class CounterTable {
-  readonly #meter: Meter;
-  readonly #values = new Float64Array(COUNTERS_MAX);
-  readonly #slots = new Map<string, Map<string, Slot>>();
-  #used = 0;
-
-  constructor(meter: Meter) {
-    this.#meter = meter;
-  }
-
-  get(name: string, description: string, labels: Attributes): Counter {
-    const slots = this.#slots.get(name) ?? this.#create(name, description);
+function counterTable(meter: Meter): Metrics["counter"] {
+  const values = new Float64Array(COUNTERS_MAX);
+  const slotsByName = new Map<string, Map<string, Slot>>();
+  let used = 0;
+  const create = (name: string, description: string): Map<string, Slot> => {
+    const slots = new Map<string, Slot>();
+    slotsByName.set(name, slots);
+    meter.createObservableCounter(name, { description }).addCallback((result) => {
+      for (const { at, labels } of slots.values()) result.observe(values[at] ?? 0, labels);
+    });
+    return slots;
+  };
+  return (name, description, labels = {}) => {
+    const slots = slotsByName.get(name) ?? create(name, description);
     const key = JSON.stringify(labels);
-    let slot = slots.get(key);
-    if (slot === undefined) {
-      // Counters beyond the table share its last place: a wrong count is better than unbounded memory.
-      slot = { at: Math.min(this.#used, COUNTERS_MAX - 1), labels };
-      this.#used += 1;
-      slots.set(key, slot);
-    }
-    const values = this.#values;
+    // Counters beyond the table share its last place: a wrong count is better than unbounded memory.
+    const slot = slots.get(key) ?? { at: Math.min(used++, COUNTERS_MAX - 1), labels };
+    slots.set(key, slot);
     const { at } = slot;
     return {
       add(amount) {
         values[at] = (values[at] ?? 0) + amount;
       },
     };
-  }
-
-  #create(name: string, description: string): Map<string, Slot> {
-    const slots = new Map<string, Slot>();
-    this.#slots.set(name, slots);
-    this.#meter.createObservableCounter(name, { description }).addCallback((result) => {
-      for (const { at, labels } of slots.values()) result.observe(this.#values[at] ?? 0, labels);
-    });
-    return slots;
-  }
+  };
 }

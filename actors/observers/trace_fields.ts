@@ -1,6 +1,4 @@
-/** The trace ids of a log line. */
-
-/** Trace ids of one line: a line may tell of a batch, and a batch may join hundreds of traces. */
+/** Trace ids of one log line: a line may tell of a batch, and a batch may join hundreds of traces. */
 const TRACE_IDS_MAX = 10;
 
 export interface TraceFields {

@@ -1,21 +1,12 @@
 /** The answer to a request over HTTP: the outcome of each event, and the state of each partition. */
-
 import type { Confirmation } from "../../../protocols/client/producer/event_batcher.ts";
 import type { OverloadedError } from "../../../protocols/errors.ts";
+import type { Verdict } from "../../../protocols/event.ts";
 import type { RequestEvent } from "./http_events.ts";
 
 export interface IngestAnswer {
   readonly accepted: number;
-  readonly rejected: readonly {
-    readonly index: number;
-    readonly code: string;
-    readonly path: string;
-    readonly reason: string;
-  }[];
-  /**
-   * The state of each partition. `unknown`: some events had no answer in time; `refused`: some events were not taken. A
-   * retry with the same key completes both.
-   */
+  readonly rejected: readonly Verdict[];
   readonly partitions: readonly PartitionStanding[];
   /** Indexes of events that had no answer in time: they may be stored. */
   readonly unknown: readonly number[];
@@ -27,6 +18,7 @@ export interface IngestAnswer {
 
 export interface PartitionStanding {
   readonly partition: number;
+  /** `unknown`: some events had no answer in time. `refused`: some were not taken. A retry with the same key completes both. */
   readonly state: "stored" | "unknown" | "refused";
   readonly events: number;
 }
@@ -63,7 +55,7 @@ export function answerOf(
   refusalOf: (partition: number | undefined) => OverloadedError | undefined,
   isReplayed: boolean,
 ): IngestAnswer {
-  const rejected: IngestAnswer["rejected"][number][] = [];
+  const rejected: Verdict[] = [];
   const unknown: number[] = [];
   const refused: number[] = [];
   let refusal: OverloadedError | undefined;
@@ -92,9 +84,7 @@ export function answerOf(
 type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
 
 function placeOf(partitions: Map<number, Mutable<PartitionStanding>>, partition: number): Mutable<PartitionStanding> {
-  const known = partitions.get(partition);
-  if (known !== undefined) return known;
-  const made: Mutable<PartitionStanding> = { partition, state: "stored", events: 0 };
-  partitions.set(partition, made);
-  return made;
+  const place: Mutable<PartitionStanding> = partitions.get(partition) ?? { partition, state: "stored", events: 0 };
+  partitions.set(partition, place);
+  return place;
 }

@@ -7,51 +7,38 @@ import { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { OverloadedError, RejectedError, reasonOf } from "../../../protocols/errors.ts";
-import { type Holder, HttpMemory } from "./http_memory.ts";
+import { type Hold, type Holder, HttpMemory, MEMORY_LIMITS } from "./http_memory.ts";
 
 export const BODY_LIMITS = {
   /** One body, inflated. */
   bodyBytesMax: 16_777_216,
   /** All bodies that are read or waited for at one time. The objects made of them take several times as much. */
   allBodiesBytesMax: 67_108_864,
-  /** The part of `allBodiesBytesMax` for bodies of at most `smallBytesMax`: room for 64 of that size. */
-  reserveBytes: 4_194_304,
-  smallBytesMax: 65_536,
-  /** Milliseconds after which a body of which no bytes come gives way to others (http memory H5). */
-  stillMs: 5_000,
-  /** The time that a client is told to wait where all bodies together take too much. */
-  retryAfterMs: 1_000,
 } as const;
 
-/** The memory for bodies (http_memory.ts). */
 export const bodyMemory = (): HttpMemory =>
   new HttpMemory({
-    ...BODY_LIMITS,
+    ...MEMORY_LIMITS,
     bytesMax: BODY_LIMITS.allBodiesBytesMax,
     action: "read the request",
     things: "bodies",
   });
 
-export interface Body {
-  readonly bytes: Uint8Array;
-  /** Gives the body's memory back. */
-  release(): void;
-}
-
-/** Whether a body may come in this `Content-Encoding`. */
 export const isKnownEncoding = (encoding: string): boolean =>
   encoding === "identity" || encoding === "gzip" || encoding === "x-gzip";
 
-/** Reads a whole body. Throws `RejectedError` `FRAME_TOO_LARGE` or `MALFORMED_FRAME`, and `OverloadedError`. */
+/**
+ * Reads a whole body; `release` gives its memory back. Throws `RejectedError` `FRAME_TOO_LARGE` or `MALFORMED_FRAME`, and
+ * `OverloadedError`.
+ */
 export async function readBody(
   request: IncomingMessage,
   encoding: string,
   memory: HttpMemory,
   holder: Holder = holderOf(request),
-): Promise<Body> {
-  const bytesMax = BODY_LIMITS.bodyBytesMax;
+): Promise<Pick<Hold, "release"> & { readonly bytes: Uint8Array }> {
   const announced = Number(request.headers["content-length"] ?? 0);
-  if (announced > bytesMax) throw discard(request, tooLarge(bytesMax));
+  if (announced > BODY_LIMITS.bodyBytesMax) throw discard(request, tooLarge());
   const refused = new AbortController();
   const hold = memory.hold(holder, 0, (reason) => refused.abort(reason));
   hold.waits();
@@ -89,7 +76,7 @@ function collect(source: Readable, take: (bytes: number) => void, refused: Abort
     const onData = (chunk: Uint8Array) => {
       sizeBytes += chunk.byteLength;
       try {
-        if (sizeBytes > BODY_LIMITS.bodyBytesMax) throw tooLarge(BODY_LIMITS.bodyBytesMax);
+        if (sizeBytes > BODY_LIMITS.bodyBytesMax) throw tooLarge();
         take(chunk.byteLength);
         chunks.push(chunk);
       } catch (error) {
@@ -124,10 +111,10 @@ function discard(request: IncomingMessage, error: unknown): unknown {
   return error;
 }
 
-const tooLarge = (bytesMax: number): RejectedError =>
+const tooLarge = (): RejectedError =>
   new RejectedError(
     "FRAME_TOO_LARGE",
-    `Cannot read the request as its body must be at most ${bytesMax} bytes, inflated: it is larger`,
+    `Cannot read the request as its body must be at most ${BODY_LIMITS.bodyBytesMax} bytes, inflated: it is larger`,
   );
 
 function asRefusal(error: unknown): unknown {

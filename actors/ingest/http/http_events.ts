@@ -2,9 +2,8 @@
  * The events of a request's body. A body that cannot be read as a whole is refused as a whole. Where events can be
  * told apart, a fault concerns its event alone: the bytes of that event go on, and the node sets them aside.
  */
-
 import { RejectedError } from "../../../protocols/errors.ts";
-import type { Event } from "../../../protocols/event.ts";
+import type { Event, Verdict } from "../../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../../protocols/values/event_codec.ts";
 import {
   EVENT_LEVELS_MAX,
@@ -20,10 +19,8 @@ import { type EventInput, isEvent, UnreadableInput } from "../../../protocols/va
 import { unreadableJson } from "../../../protocols/wire/codec_json.ts";
 import { WIRE_DEFAULTS } from "../../../protocols/wire/frames.ts";
 
-export interface EventFault {
+interface EventFault extends Omit<Verdict, "index"> {
   readonly code: "MALFORMED_EVENT" | "EVENT_TOO_LARGE";
-  readonly path: string;
-  readonly reason: string;
 }
 
 export interface RequestEvent {
@@ -34,9 +31,8 @@ export interface RequestEvent {
   readonly isBulky: boolean;
 }
 
-export type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
+type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
 
-/** The most events of one request. */
 export const REQUEST_EVENTS_MAX: number = WIRE_DEFAULTS.batchEventsMax;
 /** The most values in one body, which bounds the work of its parser. */
 const BODY_TOKENS_MAX = 1_000_000;
@@ -60,7 +56,7 @@ const OPTIONAL_FORMATS: ReadonlyMap<string, "form" | "text"> = new Map([
 ]);
 
 /** The format of a body, or the reason why no format fits. */
-export type ChosenFormat =
+type ChosenFormat =
   | { readonly kind: "format"; readonly format: BodyFormat }
   | { readonly kind: "refused"; readonly reason: string };
 
@@ -116,7 +112,6 @@ const readers: Readonly<Record<BodyFormat, (bytes: Uint8Array) => readonly Reque
 
 /** One event of the form's fields. Percent-encoded bytes that are not UTF-8 make the form unreadable input. */
 function readForm(bytes: Uint8Array): readonly RequestEvent[] {
-  const isSmall = bytes.length <= SHARED_VALUES_MAX;
   const refuse = (reason: string) => [unreadable(new UnreadableInput(reason, bytes))];
   const text = utf8Of(bytes);
   if (text === undefined) return refuse("it is not UTF-8");
@@ -134,10 +129,9 @@ function readForm(bytes: Uint8Array): readonly RequestEvent[] {
     if (fields.size > FORM_FIELDS_MAX) return refuse(`a form must have at most ${FORM_FIELDS_MAX} fields: it has more`);
   }
   const event = Object.fromEntries(fields);
-  return [{ event, isBulky: !isSmall && hasManyValues(event) }];
+  return [{ event, isBulky: isBulky(event, bytes.length) }];
 }
 
-/** The most fields of one form. */
 const FORM_FIELDS_MAX = 10_000;
 
 function decodeFormText(text: string): string | undefined {
@@ -148,7 +142,6 @@ function decodeFormText(text: string): string | undefined {
   }
 }
 
-/** One event that holds the text. */
 function readText(bytes: Uint8Array): readonly RequestEvent[] {
   const text = utf8Of(bytes);
   if (text === undefined) return [unreadable(new UnreadableInput("it is not UTF-8", bytes))];
@@ -175,7 +168,6 @@ function readJson(bytes: Uint8Array): readonly RequestEvent[] {
 
 /** @param sizeBytes size of the text that holds the event @param original the event's own text, where it is known */
 function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): RequestEvent {
-  const isSmall = sizeBytes <= SHARED_VALUES_MAX;
   const malformed = (error: unknown): RequestEvent => unreadable(unreadableJson(error, value, original));
   if (typeof value !== "object" || value === null || Array.isArray(value)) return malformed("must be a map");
   try {
@@ -184,7 +176,7 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
       return malformed("must be a map");
     }
     if (sizeBytes >= WIDE_MAP_CHARACTERS_MIN && isTooWide(event)) return malformed(TOO_MANY_KEYS);
-    return { event: event as Event, isBulky: !isSmall && hasManyValues(event) };
+    return { event: event as Event, isBulky: isBulky(event, sizeBytes) };
   } catch (error) {
     if (error instanceof RejectedError) return malformed(error);
     throw error;
@@ -246,12 +238,11 @@ function readMessagePack(body: Uint8Array): readonly RequestEvent[] {
   const faults = new Map(verdicts.map((verdict, at) => [verdict.index, { verdict, original: originals[at] }]));
   return events.map((event, index): RequestEvent => {
     const sizeBytes = (starts[index + 1] ?? 0) - (starts[index] ?? 0);
-    const isSmall = sizeBytes <= SHARED_VALUES_MAX;
     const found = faults.get(index);
-    if (event !== undefined && found === undefined) return { event, isBulky: !isSmall && hasManyValues(event) };
+    if (event !== undefined && found === undefined) return { event, isBulky: isBulky(event, sizeBytes) };
     const { code = "MALFORMED_EVENT", path = "", reason = "cannot be read" } = found?.verdict ?? {};
     const fault = { code: code as EventFault["code"], path, reason };
-    return { event: found?.original ?? new Uint8Array(), fault, isBulky: !isSmall };
+    return { event: found?.original ?? new Uint8Array(), fault, isBulky: sizeBytes > SHARED_VALUES_MAX };
   });
 }
 
@@ -265,7 +256,8 @@ function wrapOne(body: Uint8Array): Uint8Array {
   return list;
 }
 
-function hasManyValues(value: unknown): boolean {
+function isBulky(event: unknown, sizeBytes: number): boolean {
+  if (sizeBytes <= SHARED_VALUES_MAX) return false; // each value takes a byte at least
   let left = SHARED_VALUES_MAX;
   const visit = (one: unknown): void => {
     left -= 1;
@@ -277,6 +269,6 @@ function hasManyValues(value: unknown): boolean {
       for (const element of values) visit(element);
     }
   };
-  visit(value);
+  visit(event);
   return left < 0;
 }

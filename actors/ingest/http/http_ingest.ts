@@ -40,9 +40,7 @@ export const INGEST_LIMITS = {
   retryAfterMs: 1_000,
   /** Milliseconds for a producer's appends to other partitions, once one partition has refused its events. */
   refusedGraceMs: 250,
-  /**
-   * Names that shared producers use in turn, so that a producer that is given up shares no chain with its successor.
-   */
+  /** Names that shared producers use in turn: one that is given up shares no chain with its successor. */
   sharedNames: 8,
 } as const;
 

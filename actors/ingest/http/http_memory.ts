@@ -22,26 +22,30 @@ const CLIENT_SHARE = 3;
 /** The same for spare memory: half stays free. */
 const SPARE_SHARE = 1;
 
-export interface MemoryTerms {
+/** The same for bodies and for answers. */
+export const MEMORY_LIMITS = {
+  /** The part of `bytesMax` for small requests alone: room for 64 of them. */
+  reserveBytes: 4_194_304,
+  smallBytesMax: 65_536,
+  /** Milliseconds without a byte after which a request gives way to others (H5). */
+  stillMs: 5_000,
+  /** The time that a client is told to wait where all requests together take too much. */
+  retryAfterMs: 1_000,
+} as const;
+
+interface MemoryTerms extends Readonly<Record<keyof typeof MEMORY_LIMITS, number>> {
   readonly bytesMax: number;
-  /** The part of `bytesMax` for small requests alone. */
-  readonly reserveBytes: number;
-  readonly smallBytesMax: number;
-  readonly stillMs: number;
-  readonly retryAfterMs: number;
   /** The words of a refusal: the things that hold memory, and the action that needs it. */
   readonly things: string;
   readonly action: string;
 }
 
-/** The client and the connection of a request. */
 export interface Holder {
   /** The token's subject, or the peer's address on a node without authentication. */
   readonly client: string;
   readonly connection: object;
 }
 
-/** The memory of one request. */
 export interface Hold {
   /** Takes `bytes` more. Throws `OverloadedError` where no room is free and no request gives way (H4). */
   take(bytes: number): void;
@@ -144,10 +148,10 @@ export class HttpMemory {
   }
 
   /** H1, H3. Whether `more` bytes fit, and leave the client within its share. */
-  #isRoom({ client }: Part, more: number, share: number): boolean {
+  #isRoom(part: Part, more: number, share: number): boolean {
     const { bytesMax, reserveBytes } = this.#terms;
     const free = bytesMax - reserveBytes - this.#largeBytes - more;
-    return free >= 0 && (this.#clients.get(client)?.bytes ?? 0) + more <= share * free;
+    return free >= 0 && this.#clientBytes(part) + more <= share * free;
   }
 
   /** H4, then H5: the large request that gives way to `asker`. */
@@ -166,8 +170,7 @@ export class HttpMemory {
   }
 
   #holdsMore(part: Part, asker: Part, more: number): boolean {
-    const isOwn = part.client === asker.client;
-    return isOwn
+    return part.client === asker.client
       ? this.#connectionBytes(part) > this.#connectionBytes(asker) + more
       : this.#clientBytes(part) > this.#clientBytes(asker) + more;
   }

@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { isTraceparent } from "../../../protocols/traceparent.ts";
 import type { Permissions, StreamDirectory } from "../session.ts";
-import { streamRefusal } from "../shown_streams.ts";
+import { checkScope } from "../shown_streams.ts";
 import type { IngestAnswer } from "./http_answer.ts";
 import { holderOf, isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
@@ -16,9 +16,8 @@ import type { HttpMemory } from "./http_memory.ts";
 import { readKey } from "./idempotency_key.ts";
 import { INGEST_ROUTE } from "./ingest_schema.ts";
 
-export interface IngestRoutesOptions {
+interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
-  /** The memory for bodies. */
   readonly memory: HttpMemory;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly permissionsOf: (request: object) => Permissions;
@@ -45,8 +44,14 @@ async function ingest(
   options: IngestRoutesOptions,
 ): Promise<FastifyReply> {
   const { stream } = request.params;
-  admit(request, stream, options);
-  options.permissionsOf(request).quota?.admit();
+  const permissions = options.permissionsOf(request);
+  const { subject, owner, quota } = permissions;
+  checkScope(options.directory.describe(), permissions, stream, "produce", "append to");
+  const unreadiness = options.unreadiness();
+  if (unreadiness !== undefined) {
+    throw new UnavailableError("NOT_READY", `Cannot append to ${stream} as the log must be ready: ${unreadiness}`);
+  }
+  quota?.admit();
   const chosen = chooseFormat(request.headers["content-type"], options.bodyFormatsOf(stream));
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
   if (chosen.kind === "refused") return refuseMedia(reply, chosen.reason);
@@ -54,7 +59,7 @@ async function ingest(
     return refuseMedia(reply, `its encoding must be gzip or identity: current value is ${encoding}`);
   }
   const key = readKey(request.headers["idempotency-key"]);
-  const holder = holderOf(request.raw, options.permissionsOf(request).owner);
+  const holder = holderOf(request.raw, owner);
   const body = await readBody(request.raw, encoding, options.memory, holder).catch((error: unknown) => {
     reply.header("Connection", "close"); // the rest of the body is not read
     throw error;
@@ -62,29 +67,13 @@ async function ingest(
   try {
     const events = parseEvents(chosen.format, body.bytes);
     // Requests that began together passed the first check together: each is checked again once its size is known.
-    options.permissionsOf(request).quota?.admit();
-    options.permissionsOf(request).quota?.take(events.length, body.bytes.byteLength);
-    const { subject, owner } = options.permissionsOf(request);
+    quota?.admit();
+    quota?.take(events.length, body.bytes.byteLength);
     const idempotency = key === undefined ? undefined : { key, subject, owner, payload: body.bytes };
     const answer = await options.ingest.append({ stream, events, traceparent: traceparentOf(request), idempotency });
     return send(reply, answer, key);
   } finally {
     body.release();
-  }
-}
-
-function admit(request: object, stream: string, options: IngestRoutesOptions): void {
-  const refusal = streamRefusal(
-    options.directory.describe(),
-    options.permissionsOf(request),
-    stream,
-    "produce",
-    "append to",
-  );
-  if (refusal !== undefined) throw refusal;
-  const reason = options.unreadiness();
-  if (reason !== undefined) {
-    throw new UnavailableError("NOT_READY", `Cannot append to ${stream} as the log must be ready: ${reason}`);
   }
 }
 

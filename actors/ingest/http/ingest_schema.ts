@@ -1,5 +1,6 @@
 /** What the route of http_routes.ts takes and answers. Its bodies are read by http_body.ts. */
 import type { FastifySchema } from "fastify";
+import type { Verdict } from "../../../protocols/event.ts";
 import type { IngestAnswer, PartitionStanding } from "./http_answer.ts";
 import * as schema from "./route_schemas.ts";
 
@@ -8,7 +9,7 @@ type Appended = Pick<IngestAnswer, "accepted" | "rejected" | "partitions">;
 const APPENDED_FIELDS = {
   accepted: schema.count("Events stored."),
   rejected: schema.listOf(
-    schema.objectOf<IngestAnswer["rejected"][number]>({
+    schema.objectOf<Verdict>({
       index: schema.count("Which event of the request."),
       code: schema.text("Why, as a word."),
       path: schema.text("JSON Pointer to the value at fault; empty for the event as a whole."),
@@ -17,7 +18,7 @@ const APPENDED_FIELDS = {
   ),
   partitions: schema.listOf(
     schema.objectOf<PartitionStanding>({
-      partition: schema.count("Partition."),
+      partition: schema.count(),
       state: schema.wordOf(
         ["stored", "unknown", "refused"],
         "unknown: the log did not answer in time. refused: the partition took no event.",
@@ -33,8 +34,8 @@ const PARTLY_APPENDED = schema.named(
     schema.ERROR_FIELDS,
     {
       ...APPENDED_FIELDS,
-      unknown: schema.listOf(schema.count("Index."), "Events that had no answer in time: they may be stored."),
-      refused: schema.listOf(schema.count("Index."), "Events that were not taken."),
+      unknown: schema.listOf(schema.count(), "Indexes of events that had no answer in time: they may be stored."),
+      refused: schema.listOf(schema.count(), "Indexes of events that were not taken."),
     },
   ),
 );
@@ -45,9 +46,7 @@ export const INGEST_ROUTE: FastifySchema = {
     "A map is one event, a list many; lines of JSON are an event each. Up to 16 MiB inflated and 10,000 events. Events of several partitions are not atomic. Without an Idempotency-Key a repeated request may store its events twice. Text is UTF-8. Forms and plain text are taken where the stream's bodyFormats name them.",
   params: schema.parameters(schema.STREAM_PATH),
   headers: schema.parameters({
-    "Idempotency-Key": schema.text(
-      "1 to 255 characters: the same request is stored once within an hour of its first try.",
-    ),
+    "Idempotency-Key": schema.text("1 to 255 characters: the same request is stored once within an hour of its first."),
     "Content-Encoding": schema.text("gzip or identity."),
     traceparent: schema.text("W3C trace context, stored with the batch."),
   }),

@@ -26,28 +26,21 @@ export const objectOf = <Value extends object>(
 /** A schema that stands once in the document, under its name. */
 export const named = (name: string, schema: Schema): Schema => ({ $id: name, ...schema });
 
-export const text = (description: string): Schema => ({ type: "string", description });
-export const count = (description: string): Schema => ({ type: "integer", minimum: 0, description });
+export const text = (description?: string): Schema => ({ type: "string", description });
+export const count = (description?: string): Schema => ({ type: "integer", minimum: 0, description });
 export const amount = (description: string): Schema => ({ type: "number", minimum: 0, description });
 export const wordOf = (words: readonly string[], description?: string): Schema => ({ enum: words, description });
 export const listOf = (items: Schema, description?: string): Schema => ({ type: "array", items, description });
 
 /** Parameters of a path, a query string or headers, by name. */
 export const parameters = (properties: Readonly<Record<string, Schema>>): Schema => ({ type: "object", properties });
-export const STREAM_PATH: Readonly<Record<string, Schema>> = { stream: text("Stream.") };
-export const PARTITION_PATH: Readonly<Record<string, Schema>> = {
-  ...STREAM_PATH,
-  partition: count("Partition, from 0."),
+export const STREAM_PATH: Readonly<Record<string, Schema>> = { stream: text() };
+export const PARTITION_PATH: Readonly<Record<string, Schema>> = { ...STREAM_PATH, partition: count() };
+
+export const json = (description: string, schema: Schema, headers?: Readonly<Record<string, Schema>>): Schema => {
+  const content = { "application/json": { schema } };
+  return { description, headers, content };
 };
-
-type Headers = Readonly<Record<string, Schema>>;
-
-/** An answer in JSON. */
-export const json = (description: string, schema: Schema, headers?: Headers): Schema => ({
-  description,
-  headers,
-  content: { "application/json": { schema } },
-});
 
 export interface ErrorAnswer {
   readonly code: string;

@@ -11,7 +11,7 @@ import { recordsOf, type StoredRecord } from "../../log/stored_records.ts";
 import type { PartitionView } from "../../partition/partition_feed.ts";
 import { cutBatches } from "../session/cut_batches.ts";
 import type { Permissions, StreamDirectory } from "../session.ts";
-import { streamRefusal } from "../shown_streams.ts";
+import { checkScope } from "../shown_streams.ts";
 import { ANSWER_LIMITS, answerMemory, beginAnswer } from "./http_answers.ts";
 import { holderOf } from "./http_body.ts";
 import { wholeNumber } from "./parameters.ts";
@@ -26,7 +26,6 @@ import {
 
 export interface StreamRoutesOptions {
   readonly directory: StreamDirectory;
-  /** The permissions of the request's token. */
   readonly permissionsOf: (request: object) => Permissions;
 }
 
@@ -50,8 +49,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   });
   server.get<{ Params: { stream: string } }>("/v1/streams/:stream", { schema: STREAM_ROUTE }, async (request) => {
     const { stream } = request.params;
-    const permissions = options.permissionsOf(request);
-    refuse(streamRefusal(directory.describe(), permissions, stream, "observe", "look at"));
+    checkScope(directory.describe(), options.permissionsOf(request), stream, "observe", "look at");
     return describeStream(directory, stream);
   });
   server.get<RecordsRoute>(
@@ -60,7 +58,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
     async (request, reply) => {
       const { stream, partition } = request.params;
       const permissions = options.permissionsOf(request);
-      refuse(streamRefusal(directory.describe(), permissions, stream, "consume", "read"));
+      checkScope(directory.describe(), permissions, stream, "consume", "read");
       const view = await viewOf(directory, stream, partition);
       const { from, fromTimeMs, limit, channel: name } = request.query;
       const channel = asChannel(name);
@@ -171,10 +169,6 @@ async function viewOf(directory: StreamDirectory, stream: string, partition: num
     "NOT_READY",
     `Cannot read ${partitionName({ stream, partition })} as its owner must hold it: it is being claimed`,
   );
-}
-
-function refuse(refusal: RejectedError | undefined): void {
-  if (refusal !== undefined) throw refusal;
 }
 
 function asChannel(text: string): Channel {

@@ -5,14 +5,10 @@ import type { Sequence } from "../../../protocols/sequence.ts";
 import type { StreamDescription } from "../../../protocols/wire/frames.ts";
 import * as schema from "./route_schemas.ts";
 
-export interface PartitionAnswer {
+export interface PartitionAnswer
+  extends Readonly<Partial<Record<"epoch" | "firstOffset" | "endOffset" | "sizeBytes" | "rejected", number>>> {
   readonly partition: number;
   readonly state: "owned" | "claiming";
-  readonly epoch?: number;
-  readonly firstOffset?: number;
-  readonly endOffset?: number;
-  readonly sizeBytes?: number;
-  readonly rejected?: number;
 }
 
 export interface StreamAnswer extends Omit<StreamDescription, "partitions" | "owners"> {
@@ -34,15 +30,15 @@ const STREAM = schema.named(
   "Stream",
   schema.objectOf<StreamAnswer>(
     {
-      name: schema.text("Its name."),
-      schemaVersions: schema.listOf(schema.count("Version."), "Versions of its JSON Schema that may be used."),
+      name: schema.text(),
+      schemaVersions: schema.listOf(schema.count(), "Versions of its JSON Schema that may be used."),
       partitions: schema.listOf(
         schema.objectOf<PartitionAnswer>(
           {
-            partition: schema.count("Partition."),
+            partition: schema.count(),
             state: schema.wordOf(
               ["owned", "claiming"],
-              "claiming: its owner cannot be reached now, and its numbers are left out.",
+              "claiming: no owner can be reached, and its numbers are left out.",
             ),
           },
           {
@@ -64,14 +60,14 @@ const RECORD = schema.named(
   schema.objectOf<RecordAnswer>(
     {
       position: schema.objectOf<Position>({
-        epoch: schema.count("The epoch of the owner that wrote it."),
-        offset: schema.count("Its offset."),
+        epoch: schema.count("Of the owner that wrote it."),
+        offset: schema.count(),
       }),
       event: { description: "The event, in the typed JSON of docs/protocol.md." },
       appendedAtMs: schema.count("When, in milliseconds since 1970."),
       schemaVersion: schema.count("The version of the schema that it was checked by; 0 for none."),
-      producerId: schema.text("Its producer."),
-      sequence: schema.listOf(schema.count("Number."), "The producer's own count: term, position and index."),
+      producerId: schema.text(),
+      sequence: schema.listOf(schema.count(), "The producer's own count: term, position and index."),
     },
     { traceparent: schema.text("W3C trace context.") },
   ),

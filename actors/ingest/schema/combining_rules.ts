@@ -2,7 +2,7 @@
 import { unevaluatedItems } from "./array_rules.ts";
 import { isSchemaObject } from "./keywords.ts";
 import { unevaluatedProperties } from "./object_rules.ts";
-import { both, has, isMap, NOTED_STEPS, passes, type RuleContext, type Rules } from "./rules.ts";
+import { both, has, isMap, NOTED_STEPS, passes, passesApart, type RuleContext, type Rules } from "./rules.ts";
 import type { Check, Evaluated, Run } from "./run.ts";
 
 export const combiningRules: Rules = (schema, context) =>
@@ -67,10 +67,7 @@ function negation(subschema: unknown, context: RuleContext): Check {
   const check = context.beside(subschema);
   return (value, run) => {
     if (!run.take(1)) return false;
-    const outer = run.evaluated;
-    run.evaluated = undefined;
-    const isMatch = check(value, run);
-    run.evaluated = outer;
+    const isMatch = passesApart(check, value, run);
     if (run.isSpent) return false;
     return !isMatch || run.fail("must NOT be valid");
   };
@@ -108,14 +105,16 @@ const nothing = (): Evaluated => ({
 });
 
 /** Runs a check whose findings count only where it passes. */
-function attempt(check: Check, value: unknown, run: Run): boolean {
+const attempt: (check: Check, value: unknown, run: Run) => boolean = (check, value, run) =>
+  run.evaluated === undefined ? check(value, run) : collect(check, value, run);
+
+function collect(check: Check, value: unknown, run: Run): boolean {
   const outer = run.evaluated;
-  if (outer === undefined) return check(value, run);
   const own = nothing();
   run.evaluated = own;
   const isMatch = check(value, run);
   run.evaluated = outer;
-  if (isMatch) merge(own, outer, run);
+  if (isMatch && outer !== undefined) merge(own, outer, run);
   return isMatch;
 }
 
@@ -141,13 +140,5 @@ export function withUnevaluated(
   ]);
   if (last === undefined) return others;
   const check = both([others, last]) ?? last;
-  return (value, run) => {
-    const outer = run.evaluated;
-    const own = nothing();
-    run.evaluated = own;
-    const isMatch = check(value, run);
-    run.evaluated = outer;
-    if (isMatch && outer !== undefined) merge(own, outer, run);
-    return isMatch && !run.isSpent;
-  };
+  return (value, run) => collect(check, value, run) && !run.isSpent;
 }

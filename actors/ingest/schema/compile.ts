@@ -12,7 +12,7 @@ import { isSchemaObject, type JsonSchema, subschemasOf } from "./keywords.ts";
 import { DECIMAL_STEPS } from "./numbers.ts";
 import { MEMBER_STEPS, objectRules } from "./object_rules.ts";
 import { References, type Resource } from "./references.ts";
-import { both, passes, type RuleContext, refuses } from "./rules.ts";
+import { both, passes, passesApart, type RuleContext, refuses } from "./rules.ts";
 import type { Check } from "./run.ts";
 import { equalityRules, numberRules, textRules, typeRules } from "./value_rules.ts";
 
@@ -24,7 +24,6 @@ export interface CompiledSchema {
 
 const RULES = [typeRules, numberRules, textRules, equalityRules, combiningRules, arrayRules, objectRules];
 
-/** One schema of the document. */
 interface Node {
   check: Check | undefined;
   /** Nodes that judge the same value when this one does. */
@@ -32,10 +31,8 @@ interface Node {
 }
 
 /** Throws `Error` with the reason where the schema cannot be compiled. */
-export function compileSchema(schema: JsonSchema, compilePattern: CompilePattern): CompiledSchema {
-  const compiler = new SchemaCompiler(schema, compilePattern);
-  return compiler.compile();
-}
+export const compileSchema = (schema: JsonSchema, compilePattern: CompilePattern): CompiledSchema =>
+  new SchemaCompiler(schema, compilePattern).compile();
 
 /** Compiles single schemas of a document, or schemas made from its parts, each when it is first asked for. */
 export function compileParts(root: JsonSchema, compilePattern: CompilePattern): (part: unknown) => Check {
@@ -88,7 +85,10 @@ class SchemaCompiler {
   #contextOf(node: Node, resource: Resource): RuleContext {
     return {
       isCollecting: this.#isCollecting,
-      part: (subschema) => this.#asPart(this.checkOf(subschema)),
+      part: (subschema) => {
+        const check = this.checkOf(subschema);
+        return this.#isCollecting ? (value, run) => passesApart(check, value, run) : check;
+      },
       beside: (subschema) => this.checkOf(subschema, node),
       reference: (reference, isDynamic) => this.#reference(reference, isDynamic, node, resource),
       pattern: (source) => this.#pattern(source),
@@ -101,18 +101,6 @@ class SchemaCompiler {
     const node = this.#node(subschema);
     beside?.beside.add(node);
     return checkOf(node);
-  }
-
-  /** Keeps the evaluated members of a part apart from those of the whole. */
-  #asPart(check: Check): Check {
-    if (!this.#isCollecting) return check;
-    return (value, run) => {
-      const outer = run.evaluated;
-      run.evaluated = undefined;
-      const isMatch = check(value, run);
-      run.evaluated = outer;
-      return isMatch;
-    };
   }
 
   #reference(reference: string, isDynamic: boolean, from: Node, resource: Resource): Check {
@@ -169,23 +157,15 @@ class SchemaCompiler {
   }
 }
 
-/**
- * The check of a node. While the node is still being compiled, around a reference to itself, it is looked up per event.
- */
+/** The check of a node; looked up for each event where the node is still being compiled, around its own reference. */
 const checkOf = (node: Node): Check => node.check ?? ((value, run) => (node.check ?? passes)(value, run));
 
-/**
- * Steps of a schema's own rules: 1 for each keyword and for each element that it holds, and the size of allowed values.
- */
+/** Steps of a schema's own rules: 1 for each keyword and each element that it holds, and the size of allowed values. */
 function weightOf(schema: JsonSchema): number {
   let weight = 1 + sizeOf(schema.enum) + sizeOf(schema.const);
   if (schema.multipleOf !== undefined) weight += DECIMAL_STEPS;
   if (schema.uniqueItems === true) weight += UNIQUE_ITEM_STEPS;
-  if (
-    schema.propertyNames !== undefined ||
-    schema.patternProperties !== undefined ||
-    schema.additionalProperties !== undefined
-  )
+  if ((schema.propertyNames ?? schema.patternProperties ?? schema.additionalProperties) !== undefined)
     weight += MEMBER_STEPS;
   weight += TEXT_FORMATS.get(String(schema.format))?.steps ?? 0;
   for (const value of Object.values(schema)) {

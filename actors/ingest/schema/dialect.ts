@@ -13,7 +13,7 @@ export interface SchemaWarning {
   readonly unknownKeyword?: string;
 }
 
-export interface ReadSchema {
+interface ReadSchema {
   readonly schema: JsonSchema;
   readonly warnings: readonly SchemaWarning[];
 }
@@ -30,7 +30,6 @@ const DRAFTS: ReadonlyMap<string, Draft> = new Map<string, Draft>([
   ["json-schema.org/schema", 0],
 ]);
 
-/** The most levels of schemas within one another. */
 const DEPTH_MAX = 100;
 const WARNINGS_MAX = 100;
 
@@ -114,9 +113,7 @@ class DialectReader {
     else put(result, keyword, this.#readPlaced(keyword, value, from, inner));
   }
 
-  /**
-   * Reads identities, references and bounds that later drafts spell otherwise. True where the keyword was one of them.
-   */
+  /** Reads identities, references and bounds that later drafts spell otherwise. False where the keyword is none. */
   #readReference(
     keyword: string,
     value: unknown,

@@ -3,9 +3,9 @@
  * maps are equal whatever the order of their keys. Times and bytes are kinds of their own.
  */
 import { isSameTime } from "../../../protocols/values/precise_date.ts";
+import { isNumeric } from "./rules.ts";
 import type { Run } from "./run.ts";
 
-/** Characters that are compared in one step. */
 const CHARACTERS_PER_STEP = 16;
 
 export function isSame(left: unknown, right: unknown): boolean {
@@ -31,17 +31,12 @@ export function isSame(left: unknown, right: unknown): boolean {
   );
 }
 
-const isNumeric = (value: unknown): value is number | bigint => typeof value === "number" || typeof value === "bigint";
-
 function isSameBytes(left: object, right: object): boolean {
   if (!(left instanceof Uint8Array) || !(right instanceof Uint8Array) || left.length !== right.length) return false;
   return left.every((byte, index) => byte === right[index]);
 }
 
-/**
- * Finds the first item that equals an earlier one. Takes steps; undefined where no item does, or where the steps are
- * spent.
- */
+/** Finds the first item that equals an earlier one; undefined where there is none, or where the steps are spent. */
 export function findRepeated(
   items: readonly unknown[],
   run: Run,
@@ -88,7 +83,7 @@ export const UNIQUE_ITEM_STEPS = TEXT_STEPS + HASH_STEPS;
 function hashOf(value: unknown, run: Run): number {
   if (!run.take(HASH_STEPS)) return 0;
   if (typeof value === "string") return run.take(value.length / 4) ? hashText(value, 1) : 0;
-  if (typeof value !== "object" || value === null) return hashText(String(value), 2);
+  if (typeof value !== "object" || value === null) return hashText(String(exactly(value)), 2);
   if (value instanceof Date) return hashText(String(value.getTime()), 3);
   if (value instanceof Uint8Array) {
     return run.take(value.length / 4) ? value.reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 4) : 0;

@@ -2,7 +2,6 @@
  * The properties that the schemas of one value look at, so that `unevaluatedProperties` does not judge them. The
  * schemas are its siblings, and those that they refer to or hold as alternatives.
  */
-
 import type { SchemaDocument } from "./comparison/schema_document.ts";
 import { type Fields, fieldsOf } from "./comparison/schema_parts.ts";
 import { isSchemaObject } from "./keywords.ts";
@@ -14,10 +13,7 @@ export interface Evaluated {
   isAny: boolean;
 }
 
-/**
- * The properties that the keywords of these schemas look at. @param whole its own `unevaluatedProperties` does not
- * count
- */
+/** Properties that the keywords of these schemas look at. @param whole its own `unevaluatedProperties` does not count */
 export function evaluatedBy(schemas: readonly unknown[], document: SchemaDocument, whole?: unknown): Evaluated {
   const found: Evaluated = { names: new Set(), patterns: new Set(), isAny: false };
   for (const schema of schemas) {
@@ -52,24 +48,29 @@ export const includes = (looked: Evaluated, { names, patterns, isAny }: Evaluate
     ));
 
 /** The rules of `unevaluatedProperties` that certainly judge the property `name` in a part of an old schema. */
-export function closingRulesOf(part: Fields, name: string, before: SchemaDocument): readonly unknown[] {
-  const whole = before.wholeOf(part);
-  const { unevaluatedProperties } = whole;
-  if (unevaluatedProperties === undefined) return [];
-  const { names, patterns, isAny } = everEvaluated(before, whole);
-  const isEvaluated = isAny || names.has(name) || [...patterns].some((pattern) => before.isFound(pattern, name));
-  return isEvaluated ? [] : [unevaluatedProperties];
-}
+export const closingRulesOf = (part: Fields, name: string, before: SchemaDocument): readonly unknown[] =>
+  closingRules(
+    part,
+    before,
+    ({ names, patterns }) => names.has(name) || [...patterns].some((pattern) => before.isFound(pattern, name)),
+  );
 
 /** The same rules for every property that has none of these names. */
-export function closingRulesBeyond(
+export const closingRulesBeyond = (part: Fields, known: ReadonlySet<string>, before: SchemaDocument) =>
+  closingRules(
+    part,
+    before,
+    ({ names, patterns }) => patterns.size > 0 || ![...names].every((name) => known.has(name)),
+  );
+
+function closingRules(
   part: Fields,
-  known: ReadonlySet<string>,
   before: SchemaDocument,
+  isEvaluated: (by: Evaluated) => boolean,
 ): readonly unknown[] {
   const whole = before.wholeOf(part);
   const { unevaluatedProperties } = whole;
   if (unevaluatedProperties === undefined) return [];
-  const { names, patterns, isAny } = everEvaluated(before, whole);
-  return isAny || patterns.size > 0 || ![...names].every((name) => known.has(name)) ? [] : [unevaluatedProperties];
+  const evaluated = everEvaluated(before, whole);
+  return evaluated.isAny || isEvaluated(evaluated) ? [] : [unevaluatedProperties];
 }

@@ -36,10 +36,7 @@ function isRelativePointer(text: string): boolean {
   return slash < 0 || isJsonPointer(text.slice(slash));
 }
 
-/**
- * Whether a text is a regular expression. It is compiled and never run; the flag `u` refuses unknown escapes such as
- * `\Z`.
- */
+/** Whether a text is a regular expression, compiled and never run. The flag `u` refuses escapes such as `\Z`. */
 function isRegularExpression(text: string): boolean {
   try {
     return new RegExp(text, "u").source.length > 0;
@@ -49,7 +46,9 @@ function isRegularExpression(text: string): boolean {
 }
 
 const text = (charactersMax: number, isValid: (text: string) => boolean, steps = 8): TextFormat => ({
-  ...{ charactersMax, steps, isValid },
+  charactersMax,
+  steps,
+  isValid,
 });
 
 export const TEXT_FORMATS: ReadonlyMap<string, TextFormat> = new Map(

@@ -32,9 +32,7 @@ export function isIpv6(text: string): boolean {
   return halves.length === 2 ? count < 8 : count === 8;
 }
 
-/**
- * Whether a text is atoms joined by points, `@` and a host name. Quoted local parts and literal addresses are refused.
- */
+/** Whether a text is atoms joined by points, `@` and a host name. Quoted local parts and literal addresses are none. */
 export function isEmail(text: string): boolean {
   const at = text.lastIndexOf("@");
   if (at < 1 || at > 64) return false;

@@ -4,32 +4,21 @@ export type JsonSchema = { readonly [keyword: string]: unknown };
 
 export type Place = "schema" | "list" | "map" | "value" | "annotation";
 
-const PLACES: ReadonlyMap<string, Place> = new Map<string, Place>([
-  ...(
-    [
-      ...["additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"],
-      ...["unevaluatedItems", "unevaluatedProperties", "contentSchema"],
-    ] as const
-  ).map((keyword) => [keyword, "schema"] as const),
-  ...(["allOf", "anyOf", "oneOf", "prefixItems"] as const).map((keyword) => [keyword, "list"] as const),
-  ...(["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"] as const).map(
-    (keyword) => [keyword, "map"] as const,
-  ),
-  ...(
-    [
-      ...["type", "enum", "const", "format", "pattern", "required", "dependentRequired", "uniqueItems"],
-      ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"],
-      ...["minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"],
-      ...["$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor"],
-    ] as const
-  ).map((keyword) => [keyword, "value"] as const),
-  ...(
-    [
-      ...["$schema", "$comment", "$vocabulary", "title", "description", "default", "examples", "deprecated"],
-      ...["readOnly", "writeOnly", "contentEncoding", "contentMediaType"],
-    ] as const
-  ).map((keyword) => [keyword, "annotation"] as const),
-]);
+const KEYWORDS: readonly (readonly [place: Place, keywords: readonly string[]])[] = [
+  ["schema", ["additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"]],
+  ["schema", ["unevaluatedItems", "unevaluatedProperties", "contentSchema"]],
+  ["list", ["allOf", "anyOf", "oneOf", "prefixItems"]],
+  ["map", ["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"]],
+  ["value", ["type", "enum", "const", "format", "pattern", "required", "dependentRequired", "uniqueItems"]],
+  ["value", ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"]],
+  ["value", ["minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"]],
+  ["value", ["$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor"]],
+  ["annotation", ["$schema", "$comment", "$vocabulary", "title", "description", "default", "examples", "deprecated"]],
+  ["annotation", ["readOnly", "writeOnly", "contentEncoding", "contentMediaType"]],
+];
+const PLACES: ReadonlyMap<string, Place> = new Map(
+  KEYWORDS.flatMap(([place, keywords]) => keywords.map((keyword) => [keyword, place] as const)),
+);
 
 export const placeOf = (keyword: string): Place | undefined => PLACES.get(keyword);
 
@@ -47,7 +36,6 @@ export const isSchemaObject = (value: unknown): value is JsonSchema =>
 export const pointerOf = (parent: string, ...parts: readonly (string | number)[]): string =>
   parts.reduce<string>((path, part) => `${path}/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`, parent);
 
-/** Each schema directly within `schema`. */
 export function subschemasOf(schema: JsonSchema): readonly unknown[] {
   return Object.entries(schema).flatMap(([keyword, value]) => {
     const place = PLACES.get(keyword);

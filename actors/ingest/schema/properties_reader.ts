@@ -5,7 +5,7 @@
 import { has, isInherited } from "./rules.ts";
 import type { Check, Run } from "./run.ts";
 
-export interface NamedCheck {
+interface NamedCheck {
   readonly name: string;
   readonly check: Check;
   /** The name of the type, where the schema asks for nothing else. */
@@ -35,18 +35,13 @@ export function propertiesReader(
   const needed = required.filter((name) => !names.has(name));
   const plan: readonly Property[] = [
     ...named.map(({ name, check, onlyType }) => ({ name, check, onlyType, isRequired: required.includes(name) })),
-    ...needed.map((name) => ({ name, check: undefined, onlyType: undefined, isRequired: true })),
+    ...needed.map((name) => ({ name, isRequired: true })),
   ];
   const isOrdinary = plan.length <= WRITTEN_NAMES_MAX && !isCollecting && !plan.some(({ name }) => isInherited(name));
   return isOrdinary ? writtenReader(plan) : loopingReader(plan);
 }
 
-interface Property {
-  readonly name: string;
-  readonly check: Check | undefined;
-  readonly onlyType: string | undefined;
-  readonly isRequired: boolean;
-}
+type Property = Pick<NamedCheck, "name"> & Partial<NamedCheck> & { readonly isRequired: boolean };
 
 const missing = (name: string): string => `must have required property '${name}'`;
 

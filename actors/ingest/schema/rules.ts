@@ -1,14 +1,13 @@
 /** The tools that the rules of each kind of value compile with, and how their checks are put together. */
 import type { LinearPattern } from "../../kernel/linear_pattern.ts";
 import type { JsonSchema } from "./keywords.ts";
-import type { Check } from "./run.ts";
+import type { Check, Run } from "./run.ts";
 
 export interface RuleContext {
   /** The check of a schema for a part of the value: a property, an item. */
   part(subschema: unknown): Check;
   /** The check of a schema for the value itself. */
   beside(subschema: unknown): Check;
-  /** The check that a reference leads to. */
   reference(reference: string, isDynamic: boolean): Check;
   pattern(source: string): LinearPattern;
   /** True where some schema of the document has `unevaluatedProperties` or `unevaluatedItems`. */
@@ -20,6 +19,15 @@ export type Rules = (schema: JsonSchema, context: RuleContext) => Check | undefi
 
 export const passes: Check = () => true;
 export const refuses: Check = (_value, run) => run.fail("boolean schema is false");
+
+/** Runs a check whose evaluated members stay apart from those of the value around it. */
+export function passesApart(check: Check, value: unknown, run: Run): boolean {
+  const outer = run.evaluated;
+  run.evaluated = undefined;
+  const isMatch = check(value, run);
+  run.evaluated = outer;
+  return isMatch;
+}
 
 /** One check of several: the first that fails decides. */
 export function both(checks: readonly (Check | undefined)[]): Check | undefined {

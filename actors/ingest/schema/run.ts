@@ -10,7 +10,6 @@
 
 /** The most steps of one event, whatever its size and schema: 10 to 40 ms on one core of 2026. */
 export const STEPS_MAX = 2_500_000;
-/** Steps that every event is granted, however small. */
 export const STEPS_BASE = 1_000;
 
 /** A map with more keys is a hash table to the engine: to list its keys costs ten times as much for each. */
@@ -80,7 +79,6 @@ export class Run {
     return keys;
   }
 
-  /** The steps taken so far. */
   get taken(): number {
     return STEPS_BASE + (this.#granted ?? 0) - this.left;
   }
@@ -132,7 +130,6 @@ export function grantOf(event: unknown, weight: number, keysOf: KeysOf = Object.
   return Math.min(most, weight * unitsOf(event, Math.ceil(most / weight), keysOf));
 }
 
-/** Lists the keys of a map, or answers those listed before. */
 type KeysOf = (map: object) => readonly string[];
 
 /** Values, keys and characters, counted up to `most`: the same however the event was encoded. */

@@ -30,18 +30,10 @@ interface StoredSchemas {
   readonly versions: readonly { readonly version: number; readonly schema: JsonSchema }[];
 }
 
-export interface SchemaCompilers {
-  readonly compile: CompileSchema;
-  readonly pattern: CompilePattern;
-}
-
-/**
- * Registers a stream's schema and answers its usable versions, ascending. Throws `ConfigurationError`
- * `INCOMPATIBLE_SCHEMA` with every reason.
- */
+/** Registers a stream's schema; answers its usable versions, ascending. Throws `INCOMPATIBLE_SCHEMA` with all reasons. */
 export async function registerSchema(
   log: Log,
-  compilers: SchemaCompilers,
+  compilers: { readonly compile: CompileSchema; readonly pattern: CompilePattern },
   stream: string,
   schema: JsonSchema,
   compatibility: Compatibility,
@@ -57,13 +49,8 @@ export async function registerSchema(
     const next = [...versions, { version: (newest?.version ?? 0) + 1, schema }];
     // Compiled before the comparison: a schema that is malformed or too large is refused for that reason.
     const compiled = usable(next, compilers.compile, stream);
-    if (newest !== undefined) {
-      refuseIncompatible(
-        stream,
-        incompatibilities(newest.schema, schema, compatibility, compilers.pattern),
-        compatibility,
-      );
-    }
+    const reasons = newest && incompatibilities(newest.schema, schema, compatibility, compilers.pattern);
+    refuseIncompatible(stream, reasons ?? [], compatibility);
     const value: StoredSchemas = { format: 1, versions: next };
     const written = await log.writeMetadata(key, encoder.encode(exactJson(value)), stored?.version ?? 0);
     if (written !== undefined) return compiled; // otherwise another node has written first: read again

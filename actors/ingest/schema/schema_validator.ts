@@ -8,7 +8,7 @@ import type { Event } from "../../../protocols/event.ts";
 import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import { patternCompiler } from "../../kernel/linear_pattern.ts";
 import { type CompiledSchema, compileSchema } from "./compile.ts";
-import { type ReadSchema, readDialect, type SchemaWarning } from "./dialect.ts";
+import { readDialect, type SchemaWarning } from "./dialect.ts";
 import { isKnownFormat } from "./formats.ts";
 import { isAnnotation, isSchemaObject, type JsonSchema } from "./keywords.ts";
 import { Run } from "./run.ts";
@@ -52,22 +52,18 @@ export async function createSchemaCompiler(): Promise<CompileSchema> {
 
 /** Warnings about parts of a schema that judge no event, although they may be meant to. */
 export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
-  let read: ReadSchema;
   try {
-    read = readDialect(schema, isKnownFormat);
+    const { schema: current, warnings } = readDialect(schema, isKnownFormat);
+    const isJudging = Object.keys(current).some((keyword) => !isAnnotation(keyword));
+    const silent = { path: "", reason: "no keyword judges an event: every map passes" };
+    return isJudging ? warnings : [...warnings, silent];
   } catch (error) {
     return [{ path: "", reason: refusalOf(error) }];
   }
-  const isJudging = Object.keys(read.schema).some((keyword) => !isAnnotation(keyword));
-  return isJudging
-    ? read.warnings
-    : [...read.warnings, { path: "", reason: "no keyword judges an event: every map passes" }];
 }
 
-function refusalOf(error: unknown): string {
-  if (error instanceof RangeError) return "it must not nest so deep, nor must its references lead so deep";
-  return reasonOf(error);
-}
+const refusalOf = (error: unknown): string =>
+  error instanceof RangeError ? "it must not nest so deep, nor must its references lead so deep" : reasonOf(error);
 
 function refuseUnusable(schema: JsonSchema): void {
   if (!isSchemaObject(schema))

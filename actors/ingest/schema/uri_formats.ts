@@ -34,7 +34,6 @@ function holds(text: string, from: number, to: number, table: Uint8Array): boole
   return true;
 }
 
-/** Whether a text is a URI, which has a scheme. */
 export function isUri(text: string): boolean {
   const scheme = SCHEME.exec(text);
   return scheme !== null && isAfterScheme(text, scheme[0].length);

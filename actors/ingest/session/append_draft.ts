@@ -10,7 +10,6 @@
  *   D4. Each event keeps the trace context of its frame. A frame that would be more than the 64th change of context
  *       begins another batch.
  */
-
 import { compareSequences, firstSequence, type Sequence, sequenceCount } from "../../../protocols/sequence.ts";
 import { type TraceStart, tracesOf } from "../../../protocols/traceparent.ts";
 import type { AppendFrame } from "../../../protocols/wire/frames.ts";
@@ -19,13 +18,13 @@ import type { AppendItem } from "../../partition/partition.ts";
 import type { Inspection } from "../session.ts";
 
 /** Beyond this a batch costs by its bytes, and joining saves nothing. */
-export const JOINED_BYTES_MAX = 65_536;
+const JOINED_BYTES_MAX = 65_536;
 
 /** Each change takes up to 60 bytes of the batch (`record_batch.ts`). */
 export const TRACES_MAX = 64;
 
 /** The producer that appends, and the principal that owns a chain which the append makes. */
-export interface DraftProducer {
+interface DraftProducer {
   readonly id: string;
   readonly owner?: string;
 }
@@ -104,7 +103,6 @@ function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolea
   return next[0] === term && next[1] === position + count && next[2] === index;
 }
 
-/** The append as its partition is given it. */
 export function finishDraft(draft: Draft): AppendItem {
   const { requestId, producer, frame, inspection, appendedAtMs, joined, traces, count, sizeBytes } = draft;
   const isJoined = joined.length > 0 && "first" in frame.sequences;
@@ -161,10 +159,7 @@ function writeArrayHeader(target: Uint8Array, count: number): number {
   return 5;
 }
 
-/**
- * Whether an append follows the last one sent to its chain, and lies behind it (D1). A client whose last ack was lost
- * repeats that batch; it must stay alone, as the log calls it a duplicate.
- */
+/** Whether an append follows the last one sent to its chain, and lies behind it (D1): a repeated batch does not. */
 export function continues(tail: Sequence | null | undefined, { previousSequence, sequences }: AppendFrame): boolean {
   if (tail === undefined) return false;
   if (tail === null || previousSequence === null) return tail === previousSequence;

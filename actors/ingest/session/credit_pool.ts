@@ -16,11 +16,10 @@ const CONNECTION_BYTES_MIN = 4_096;
 /** The most bytes that a connection begins with: its window doubles with each answer. */
 const FIRST_BYTES_MAX = 65_536;
 
-export interface CreditPoolOptions {
+interface CreditPoolOptions {
   readonly totalBytes: number;
   /** Connections that the total must suffice for. */
   readonly connectionsMax: number;
-  /** Most that one connection may hold. */
   readonly connectionBytesMax: number;
   readonly connectionBytesMin?: number;
 }
@@ -34,13 +33,12 @@ export interface CreditGrant {
   readonly fairBytes: number;
   /** Takes up to `bytes` more; answers the bytes taken. */
   grow(bytes: number): number;
-  /** Gives `bytes` back to the pool. */
   shrink(bytes: number): void;
   release(): void;
 }
 
 export class CreditPool {
-  readonly #options: CreditPoolOptions;
+  readonly #options;
   readonly #firstBytes: number;
   #freeBytes: number;
   #connections = 0;
@@ -68,10 +66,6 @@ export class CreditPool {
     }
     this.#freeBytes -= this.#firstBytes;
     this.#connections += 1;
-    return this.#grant();
-  }
-
-  #grant(): CreditGrant {
     const pool = this;
     let heldBytes = this.#firstBytes;
     return {

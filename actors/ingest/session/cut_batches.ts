@@ -2,7 +2,6 @@
  * Cuts batches, which come whole from the log, to the room that a reader has. A part is a batch of its own: its events
  * decode by themselves (E11), and its offsets follow those of the part before without a gap.
  */
-
 import { offset } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt } from "../../../protocols/sequence.ts";
 import { tracesFrom } from "../../../protocols/traceparent.ts";
@@ -13,7 +12,6 @@ import { isRejected, type RecordBatch } from "../../log/log.ts";
 export interface CutBatches {
   /** The batches that fit: at least one record, unless the batches hold none. */
   readonly batches: readonly RecordBatch[];
-  /** Bytes of the events in `batches`. */
   readonly sizeBytes: number;
   readonly isCut: boolean;
 }
@@ -43,7 +41,6 @@ export function cutBatches(batches: readonly RecordBatch[], fromOffset: number, 
   return { batches: kept, sizeBytes, isCut: false };
 }
 
-/** An empty array of MessagePack. */
 const NO_EVENTS = Uint8Array.of(0x90);
 
 const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + count;
@@ -52,12 +49,7 @@ const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + cou
 const HEADER_BYTES = 5;
 
 /** The records of one batch that fit. Rejected events are left out, as no reader gets them. */
-function partOf(
-  batch: RecordBatch,
-  fromOffset: number,
-  bytesMax: number,
-  isFirstKept: boolean,
-): RecordBatch | undefined {
+function partOf(batch: RecordBatch, fromOffset: number, bytesMax: number, isFirstKept: boolean) {
   const { rejected, traceparent: _one, traces: _many, ...whole } = batch;
   const first = firstIndex(batch, fromOffset);
   const events: Uint8Array[] = [];

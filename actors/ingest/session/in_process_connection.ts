@@ -2,7 +2,7 @@
  * A connection to this node from within it. Frames are handed over as they are; validation, credit, chains and acks are
  * the same as for a producer on a WebSocket.
  */
-import type { Connect, Connection, ConnectionEvents } from "../../../protocols/connection.ts";
+import type { Connect, ConnectionEvents } from "../../../protocols/connection.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { ClientFrame, NodeFrame } from "../../../protocols/wire/frames.ts";
 import type { ActorReference } from "../../kernel/actor.ts";
@@ -31,33 +31,27 @@ export const connectInProcess =
       close: (_code, reason) => end(reason),
     };
     const session = await open(peer, () => end("the session has ended"));
-    return inProcessConnection(session, end);
+    return {
+      bufferedBytes: 0,
+      send: (frame) => {
+        const wireBytes = clientFrameBytes(frame);
+        void session.send({ type: "frame", frame, wireBytes }, wireBytes);
+        return wireBytes;
+      },
+      close: () => {
+        session.tell({ type: "disconnected" });
+        end();
+      },
+    };
   };
-
-function inProcessConnection(session: ActorReference<SessionInput>, end: (reason?: string) => void): Connection {
-  return {
-    bufferedBytes: 0,
-    send: (frame) => {
-      const wireBytes = clientFrameBytes(frame);
-      void session.send({ type: "frame", frame, wireBytes }, wireBytes);
-      return wireBytes;
-    },
-    close: () => {
-      session.tell({ type: "disconnected" });
-      end();
-    },
-  };
-}
 
 function endOnce(events: ConnectionEvents): (reason?: string) => void {
   let hasEnded = false;
   return (reason) => {
     if (hasEnded) return;
     hasEnded = true;
-    const error =
-      reason === undefined
-        ? undefined
-        : new UnavailableError("CONNECTION_LOST", `Cannot keep the connection as its session must run: ${reason}`);
+    const why = `Cannot keep the connection as its session must run: ${reason}`;
+    const error = reason === undefined ? undefined : new UnavailableError("CONNECTION_LOST", why);
     queueMicrotask(() => events.onClose(error));
   };
 }

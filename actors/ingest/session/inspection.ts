@@ -2,7 +2,6 @@
  * Holds the events of a batch against their stream: framing and size first, then the schema, each event by itself. An
  * event that fails is set aside with its original bytes, as a dead letter of the same append (E4).
  */
-
 import { RejectedError } from "../../../protocols/errors.ts";
 import type { Event, Verdict } from "../../../protocols/event.ts";
 import { type Sequences, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";

@@ -16,17 +16,13 @@
 import { RecordsLine } from "./records_line.ts";
 
 export const RECORDS_LIMITS = {
-  /** Bytes under way to one connection. */
   connectionBytesMax: 1_048_576,
   /** Bytes under way to all connections of a node, the least reads (B2) and large records (B3) not counted. */
   nodeBytesMax: 33_554_432,
-  /** The least read of a connection with nothing under way. */
   readBytesMin: 32_768,
   /** Bytes under way to all connections of a node in large records, beyond the least reads and the shares (B3). */
   largeBytesMax: 16_777_216,
-  /**
-   * Milliseconds after which a connection that takes none of the records sent to it is ended for others that wait (B4).
-   */
+  /** Milliseconds after which a connection that takes no record sent to it is ended for others that wait (B4). */
   undisturbedMs: 5_000,
   /** Reads under way of one connection: each is a call to the log. */
   readsMax: 16,
@@ -35,72 +31,39 @@ export const RECORDS_LIMITS = {
 export type RecordsLimits = { readonly [Name in keyof typeof RECORDS_LIMITS]: number };
 
 /** Room for one read, from its beginning until its records have left this process. */
-export interface RecordsRoom {
-  readonly bytes: number;
-  /** Grows to `sizeBytes`, for a read that brought more than was asked for, where the shares allow it (B1). */
-  growInShare(sizeBytes: number): boolean;
-  /** Grows to `sizeBytes`, for one large record; false where that much is not free (B3). */
-  grow(sizeBytes: number): boolean;
-  /** The records were sent: from now on the room counts their size on the wire. */
-  sent(wireBytes: number, nowMs: number): void;
-  /** Free again. Does nothing after the first time. */
-  give(): void;
-}
+export type RecordsRoom = Pick<Room, keyof Room>;
 
-/** The calls that a connection gets from the budget. */
-export interface RecordsListener {
+/** The part of one connection in the budget. */
+export type RecordsGrant = Omit<Grant, "reserve" | "giveWay" | "hasShare" | "hasLarge" | "isAlone">;
+
+interface RecordsListener {
   /** Room is kept for the large record that the connection waits for: it should read now. */
   onRoom(): void;
   /** The connection has taken nothing for `undisturbedMs`, and others wait: it should end (B4). */
   onGiveWay(): void;
 }
 
-/** The part of one connection in the budget. */
-export interface RecordsGrant {
-  /** Sets the listener of this connection. */
-  listen(listener: RecordsListener): void;
-  /**
-   * Room for a read of up to `wantedBytes`; undefined where none is free now.
-   *
-   * @param leastBytes size of the next record, where it is known to be large: less room is of no use
-   */
-  take(wantedBytes: number, leastBytes?: number): RecordsRoom | undefined;
-  /** Whether a `take` was refused since the last call, because of this connection's own records under way. */
-  wasRefused(): boolean;
-  /** Whether this connection waits in line for room (B4). */
-  isWaiting(): boolean;
-  /** The connection has read after `onRoom`: the rest of the room kept for it goes to others. */
-  settle(): void;
-  /** The connection has waited for long: one that takes nothing gives way to it (B4). */
-  press(nowMs: number): void;
-  /** The connection is gone: its room is free. */
-  release(): void;
-}
-
 /** The memory that a room is taken from: the shares, the room of large records, or a connection's least read. */
 type Pool = "shared" | "large" | "least";
 
 export class RecordsBudget {
-  readonly #limits: RecordsLimits;
-  readonly #usedBytes: Record<Pool, number> = { shared: 0, large: 0, least: 0 };
-  readonly #line = new RecordsLine<Grant>();
+  readonly #node: Node;
 
   constructor(limits: RecordsLimits = RECORDS_LIMITS) {
-    this.#limits = limits;
+    this.#node = { limits, usedBytes: { shared: 0, large: 0, least: 0 }, line: new RecordsLine() };
   }
 
   /** Bytes taken of the shares by all connections. */
   get usedBytes(): number {
-    return this.#usedBytes.shared;
+    return this.#node.usedBytes.shared;
   }
 
-  /** Bytes of large records, taken by all connections. */
   get largeBytes(): number {
-    return this.#usedBytes.large;
+    return this.#node.usedBytes.large;
   }
 
   open(): RecordsGrant {
-    return new Grant({ limits: this.#limits, usedBytes: this.#usedBytes, line: this.#line });
+    return new Grant(this.#node);
   }
 }
 
@@ -110,7 +73,7 @@ interface Node {
   readonly line: RecordsLine<Grant>;
 }
 
-class Grant implements RecordsGrant {
+class Grant {
   readonly #node: Node;
   readonly #rooms = new Set<Room>();
   #listener: RecordsListener | undefined;
@@ -127,6 +90,11 @@ class Grant implements RecordsGrant {
     this.#listener = listener;
   }
 
+  /**
+   * Room for a read of up to `wantedBytes`; undefined where none is free now.
+   *
+   * @param leastBytes size of the next record, where it is known to be large: less room is of no use
+   */
   take(wantedBytes: number, leastBytes = 0): RecordsRoom | undefined {
     const { connectionBytesMax, readBytesMin, readsMax } = this.#node.limits;
     if (this.#isReleased) return undefined;
@@ -147,6 +115,7 @@ class Grant implements RecordsGrant {
     return undefined;
   }
 
+  /** Whether a `take` was refused since the last call, because of this connection's own records under way. */
   wasRefused(): boolean {
     const was = this.#isRefused;
     this.#isRefused = false;
@@ -157,16 +126,19 @@ class Grant implements RecordsGrant {
     return this.#node.line.has(this);
   }
 
+  /** The connection has read after `onRoom`: the rest of the room kept for it goes to others. */
   settle(): void {
     const unused = this.#reserved;
     this.#reserved = undefined;
     unused?.give();
   }
 
+  /** The connection has waited for long: one that takes nothing gives way to it (B4). */
   press(nowMs: number): void {
     if (this.isWaiting()) this.#node.line.giveWay(nowMs - this.#node.limits.undisturbedMs);
   }
 
+  /** The connection is gone: its room is free. */
   release(): void {
     this.#isReleased = true;
     this.#reserved = undefined;
@@ -206,13 +178,13 @@ class Grant implements RecordsGrant {
   }
 
   #room(pool: Pool, bytes: number): Room {
-    const room = new Room(this, this.#node, pool, bytes, () => this.#rooms.delete(room));
+    const room: Room = new Room(this, this.#node, pool, bytes, () => this.#rooms.delete(room));
     this.#rooms.add(room);
     return room;
   }
 }
 
-class Room implements RecordsRoom {
+class Room {
   readonly #grant: Grant;
   readonly #node: Node;
   readonly #onGiven: () => void;
@@ -234,18 +206,19 @@ class Room implements RecordsRoom {
     return this.#bytes;
   }
 
+  /** Grows to `sizeBytes`, for a read that brought more than was asked for, where the shares allow it (B1). */
   growInShare(sizeBytes: number): boolean {
     const moreBytes = sizeBytes - this.#bytes;
     if (moreBytes <= 0) return true;
     if (this.#isGiven) return false;
     const fromShare = this.#pool === "shared" ? moreBytes : sizeBytes;
-    // A least read's own bytes are among those of its connection already.
-    if (!this.#grant.hasShare(moreBytes)) return false;
+    if (!this.#grant.hasShare(moreBytes)) return false; // a least read's own bytes are in its connection's already
     if (this.#node.usedBytes.shared + fromShare > this.#node.limits.nodeBytesMax) return false;
     this.#count("shared", sizeBytes);
     return true;
   }
 
+  /** Grows to `sizeBytes`, for one large record; false where that much is not free (B3). */
   grow(sizeBytes: number): boolean {
     if (this.growInShare(sizeBytes)) return true;
     if (this.#isGiven || !this.#grant.isAlone || !this.#node.line.isEmpty || !this.#grant.hasLarge(sizeBytes))
@@ -254,6 +227,7 @@ class Room implements RecordsRoom {
     return true;
   }
 
+  /** The records were sent: from now on the room counts their size on the wire. */
   sent(wireBytes: number, nowMs: number): void {
     if (this.#isGiven) return;
     this.#count(this.#pool, wireBytes);
@@ -265,6 +239,7 @@ class Room implements RecordsRoom {
     this.#node.line.serve();
   }
 
+  /** Free again. Does nothing after the first time. */
   give(): void {
     if (this.#isGiven) return;
     this.#isGiven = true;

@@ -2,15 +2,23 @@
  * Cuts the records of a read to its room, in bytes on the wire. JSON takes more bytes than the stored form; how many
  * more is learned from the frames that were sent.
  */
-
 import type { Position } from "../../../protocols/position.ts";
 import type { WireBatch } from "../../../protocols/wire/frames.ts";
 import type { ReadResult } from "../../log/log.ts";
 import { cutBatches } from "./cut_batches.ts";
 import type { RecordsRoom } from "./records_budget.ts";
 
-export type Fitted =
-  | { readonly kind: "fitted"; readonly result: ReadResult; readonly broughtBytes: number; readonly isCut: boolean }
+export interface FittedRead {
+  /** The records, cut to the room. */
+  readonly result: ReadResult;
+  /** Bytes that the log answered, before the cut. */
+  readonly broughtBytes: number;
+  /** The last batch was cut: it has more records. */
+  readonly isCut: boolean;
+}
+
+type Fitted =
+  | ({ readonly kind: "fitted" } & FittedRead)
   /** The room is too small for the first record (records budget B3). */
   | { readonly kind: "crowded"; readonly leastBytes: number };
 

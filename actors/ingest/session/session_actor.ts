@@ -1,21 +1,16 @@
-/**
- * Performs the effects of the session machine for one connection: a WebSocket, or a caller in this process. Decides
- * nothing itself.
- */
-
+/** Performs the effects of the session machine for one connection: a WebSocket, or a caller in this process. */
 import { asHeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Machine } from "../../../protocols/machine.ts";
 import { partitionId, partitionName } from "../../../protocols/position.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
 import type { ClientFrame } from "../../../protocols/wire/frames.ts";
-import type { ActorDefinition, ActorReference } from "../../kernel/actor.ts";
+import type { ActorDefinition } from "../../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
-import type { PartitionReply } from "../../partition/partition.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "../session.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
 import { stepSession } from "./session_machine.ts";
-import type { SessionEffect, SessionMessage } from "./session_messages.ts";
+import type { About, SessionEffect, SessionMessage } from "./session_messages.ts";
 import { createSession, type SessionState } from "./session_state.ts";
 import { SubscriptionFeeds } from "./subscription_feeds.ts";
 
@@ -170,44 +165,31 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   }
 
   onEffectFailed(effect: SessionEffect, error: unknown): SessionMessage | undefined {
-    switch (effect.type) {
-      case "authenticate":
-        return { type: "welcome_failed", error: asHeadraceError(error, "Cannot authenticate as the log must answer") };
-      case "welcome_producer":
-        return {
-          type: "welcome_failed",
-          error: asHeadraceError(error, "Cannot welcome a producer as the log must answer"),
-        };
-      default:
-        return undefined;
-    }
+    if (effect.type !== "authenticate" && effect.type !== "welcome_producer") return undefined;
+    const action = effect.type === "authenticate" ? "authenticate" : "welcome a producer";
+    return { type: "welcome_failed", error: asHeadraceError(error, `Cannot ${action} as the log must answer`) };
   }
 
-  #append(effect: Extract<SessionEffect, { type: "append" }>): void {
-    const entry = this.#options.environment.directory.partition(effect.stream, effect.partition);
-    const weightBytes = effect.items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
-    const replyTo: ActorReference<PartitionReply> = this.#context.self;
-    if (entry?.reference === undefined) {
-      const requestIds = effect.items.map(({ requestId }) => requestId);
-      this.#refuse(effect, requestIds);
-      return;
-    }
+  #append({ stream, partition, items }: Extract<SessionEffect, { type: "append" }>): void {
+    const owner = this.#options.environment.directory.partition(stream, partition)?.reference;
+    const weightBytes = items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
+    if (owner === undefined) this.#refuse({ stream, partition }, items);
     // Not awaited: the mailbox keeps the order, and this connection's credit bounds the bytes that wait in it (N4).
-    void entry.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
+    else void owner.send({ type: "append", items, replyTo: this.#context.self }, weightBytes);
   }
 
   #callChain(effect: Extract<SessionEffect, { type: "open_chain" | "declare_lost" }>): void {
     const { frame, producerId, owner, requestId } = effect;
-    const entry = this.#options.environment.directory.partition(frame.stream, frame.partition);
-    if (entry?.reference === undefined) {
-      this.#refuse(frame, [requestId]);
+    const { producerEpoch } = frame;
+    const reference = this.#options.environment.directory.partition(frame.stream, frame.partition)?.reference;
+    if (reference === undefined) {
+      this.#refuse(frame, [effect]);
       return;
     }
-    const { producerEpoch } = frame;
     const of = owner === undefined ? { producerId, producerEpoch } : { producerId, producerEpoch, owner };
     const about = { requestId, ...of, replyTo: this.#context.self };
     // In the data lane, so that it stays behind the appends sent before it.
-    void entry.reference.send(
+    void reference.send(
       effect.type === "open_chain"
         ? { type: "open_chain", ...about }
         : { type: "declare_lost", ...about, from: effect.frame.from ?? undefined, to: effect.frame.to },
@@ -215,21 +197,14 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     );
   }
 
-  /**
-   * N2: answers in place of a partition without a known owner. A node knows its streams before their partitions'
-   * owners.
-   */
-  #refuse({ stream, partition }: { stream: string; partition: number }, requestIds: readonly number[]): void {
+  /** N2: answers in place of a partition without an owner: a node knows its streams before their partitions' owners. */
+  #refuse({ stream, partition }: About, requests: readonly { readonly requestId: number }[]): void {
     const error = new UnavailableError(
       "NOT_READY",
       `Cannot reach ${partitionName({ stream, partition })} as its owner must be known here: it is being started, or given to a node`,
     );
-    const answers = requestIds.map((requestId) => ({ kind: "refused", requestId, error }) as const);
-    this.#context.tell({
-      type: "partition_reply",
-      partition: { stream, partition: partitionId(partition) },
-      answers,
-    });
+    const answers = requests.map(({ requestId }) => ({ kind: "refused", requestId, error }) as const);
+    this.#context.tell({ type: "partition_reply", partition: { stream, partition: partitionId(partition) }, answers });
   }
 
   #watchOwner(stream: string, partition: number): void {

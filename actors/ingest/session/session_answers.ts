@@ -1,5 +1,4 @@
 /** The session machine's answers: a partition's replies to appends and calls, as frames (N2, N3, N6). */
-
 import {
   FencedError,
   type HeadraceError,
@@ -13,9 +12,8 @@ import type { AckFrame, NodeFrame, WireVerdict } from "../../../protocols/wire/f
 import type { AppendOutcome, OpenChainOutcome, TooManyProducers } from "../../log/log.ts";
 import type { PartitionAnswer, PartitionReply } from "../../partition/partition.ts";
 import { moveWindow } from "./credit_window.ts";
-import { NOTHING, type SessionEffect } from "./session_messages.ts";
+import { type About, NOTHING, type SessionEffect, sendAll } from "./session_messages.ts";
 import {
-  type About,
   type Awaited,
   addChain,
   addressElsewhere,
@@ -80,18 +78,15 @@ export function followMove(state: SessionState, about: About): readonly SessionE
   const address = addressElsewhere(state, chain);
   if (address === undefined) return [unwatched]; // the move was called off
   chain.tail = undefined;
-  return [unwatched, ...movedFrames(chain, address, 0).map((frame): SessionEffect => ({ type: "send", frame }))];
+  return [unwatched, ...sendAll(movedFrames(chain, address, 0))];
 }
 
 /**
  * Takes an append off its chain's list. Appends before it lost their answers as their partition was restarted. An ack
  * would cover them without their verdicts (E4), so this answers their credit; undefined where none was lost.
  */
-function passOver(
-  state: SessionState,
-  { unanswered }: Chain,
-  { kind, requestId }: PartitionAnswer,
-): number | undefined {
+function passOver(state: SessionState, chain: Chain, { kind, requestId }: PartitionAnswer): number | undefined {
+  const { unanswered } = chain;
   if (kind === "refused") {
     // A refusal may overtake earlier appends, which the log may still write.
     const at = unanswered.indexOf(requestId);
@@ -110,12 +105,10 @@ function passOver(
 }
 
 function noteAnswered(state: SessionState, awaited: Awaited): void {
-  if (awaited.kind !== "append") {
-    state.callsUnderWay -= 1;
-    return;
-  }
-  state.underWayBytes -= awaited.creditBytes;
-  awaited.chain.underWayBytes -= awaited.creditBytes;
+  if (awaited.kind === "append") {
+    state.underWayBytes -= awaited.creditBytes;
+    awaited.chain.underWayBytes -= awaited.creditBytes;
+  } else state.callsUnderWay -= 1;
 }
 
 /** Notes the end of the chain as the log holds it, unless unanswered appends may still change it (append draft D1). */
@@ -203,28 +196,19 @@ function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: P
 
 function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcome): NodeFrame {
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
-  const tail = outcome.lastSequence ?? null;
-  if (chainOf(state, about) === undefined)
-    addChain(state, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0, toldNext: undefined });
-  return {
-    type: "opened",
-    ...about,
-    lastSequence: outcome.lastSequence ?? null,
-    ...(outcome.position === undefined ? {} : { position: outcome.position }),
-  };
+  const { lastSequence = null, position } = outcome;
+  if (chainOf(state, about) === undefined) {
+    const empty = { unanswered: [], gathered: [], underWayBytes: 0, toldNext: undefined };
+    addChain(state, { ...about, tail: lastSequence, ...empty });
+  }
+  return { type: "opened", ...about, lastSequence, ...(position === undefined ? {} : { position }) };
 }
 
 function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number): NodeFrame {
   switch (outcome.kind) {
     case "gap":
       return { type: "gap", ...about, storedSequence: outcome.stored ?? null, creditBytes };
-    case "unknown_producer": {
-      const error = new FencedError(
-        "UNKNOWN_PRODUCER",
-        `Cannot append to ${partitionName(about)} as the chain must still be known there: it has expired`,
-      );
-      return errorFrame(error, about, creditBytes);
-    }
+    case "unknown_producer":
     case "stale_producer_epoch":
     case "too_many_producers":
       return errorFrame(chainRefusal(about, outcome), about, creditBytes);
@@ -236,20 +220,23 @@ function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number
   }
 }
 
-type ChainRefusal = Extract<AppendOutcome, { kind: "stale_producer_epoch" }> | TooManyProducers;
+type ChainRefusal = Extract<AppendOutcome, { kind: "unknown_producer" | "stale_producer_epoch" }> | TooManyProducers;
 
 function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
+  if (outcome.kind === "unknown_producer") {
+    return new FencedError(
+      "UNKNOWN_PRODUCER",
+      `Cannot append to ${partitionName(about)} as the chain must still be known there: it has expired`,
+    );
+  }
   if (outcome.kind === "stale_producer_epoch") {
     return new FencedError(
       "STALE_PRODUCER_EPOCH",
       `Cannot append to ${partitionName(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
     );
   }
-  return new OverloadedError(
-    "TOO_MANY_PRODUCERS",
-    `Cannot open a chain in ${partitionName(about)} as ${limitOf(outcome)}`,
-    5_000,
-  );
+  const why = `Cannot open a chain in ${partitionName(about)} as ${limitOf(outcome)}`;
+  return new OverloadedError("TOO_MANY_PRODUCERS", why, 5_000);
 }
 
 const limitOf = ({ live, share }: TooManyProducers): string =>

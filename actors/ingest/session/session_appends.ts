@@ -1,18 +1,14 @@
-/**
- * The session machine's appends: which are admitted, and how they are gathered for their partitions (N3, N4, N5, N7).
- */
-
+/** The session machine's appends: which are admitted, and how they are gathered for partitions (N3, N4, N5, N7). */
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import { partitionName } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
 import { isTraceparent } from "../../../protocols/traceparent.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../../protocols/wire/frames.ts";
 import type { Rejects } from "../../log/log.ts";
-import { streamRefusal } from "../shown_streams.ts";
+import { checkScope } from "../shown_streams.ts";
 import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
-import { NOTHING, type SessionEffect } from "./session_messages.ts";
+import { type About, NOTHING, type SessionEffect, sendAll } from "./session_messages.ts";
 import {
-  type About,
   type Awaited,
   addressElsewhere,
   type Chain,
@@ -30,8 +26,7 @@ import {
 /** The producer that `frame` may append for. Throws the reason where it may not. */
 function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame): SessionProducer {
   const streams = state.environment.directory.describe();
-  const refusal = streamRefusal(streams, state.permissions, frame.stream, "produce", "append to");
-  if (refusal !== undefined) throw refusal;
+  checkScope(streams, state.permissions, frame.stream, "produce", "append to");
   const partitions = streams[frame.stream]?.partitions ?? 0;
   if (!(frame.partition >= 0 && frame.partition < partitions)) {
     throw new RejectedError(
@@ -51,28 +46,22 @@ function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame):
   return state.producer;
 }
 
-export function open(state: SessionState, frame: OpenFrame): readonly SessionEffect[] {
-  return guarded(frame, () => {
-    const producer = admit(state, frame);
+/** Opens a chain, or declares a part of it lost, behind the appends gathered before. */
+export function callChain(state: SessionState, frame: OpenFrame | LostFrame): readonly SessionEffect[] {
+  try {
+    const { id: producerId, owner } = admit(state, frame);
     const address = addressElsewhere(state, frame);
-    if (address !== undefined) return sendElsewhere(frame, address, 0);
-    const requestId = expectCall(state, { kind: "open" });
-    return [...flush(state), { type: "open_chain", requestId, frame, ...namesOf(producer) }];
-  });
+    if (address !== undefined) return sendAll(movedFrames(frame, address, 0));
+    const requestId = expectCall(state, frame.type === "open" ? { kind: "open" } : { kind: "lost", to: frame.to });
+    const call = owner === undefined ? { requestId, producerId } : { requestId, producerId, owner };
+    return [
+      ...flush(state),
+      frame.type === "open" ? { type: "open_chain", frame, ...call } : { type: "declare_lost", frame, ...call },
+    ];
+  } catch (error) {
+    return refusal(error, frame, 0);
+  }
 }
-
-export function lost(state: SessionState, frame: LostFrame): readonly SessionEffect[] {
-  return guarded(frame, () => {
-    const producer = admit(state, frame);
-    const address = addressElsewhere(state, frame);
-    if (address !== undefined) return sendElsewhere(frame, address, 0);
-    const requestId = expectCall(state, { kind: "lost", to: frame.to });
-    return [...flush(state), { type: "declare_lost", requestId, frame, ...namesOf(producer) }];
-  });
-}
-
-const namesOf = ({ id, owner }: SessionProducer): { readonly producerId: string; readonly owner?: string } =>
-  owner === undefined ? { producerId: id } : { producerId: id, owner };
 
 export function append(
   state: SessionState,
@@ -104,7 +93,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   const chain = chainOf(state, frame);
   if (address !== undefined) {
     if (chain !== undefined) chain.tail = undefined; // later appends to this node leave a gap
-    return sendElsewhere(frame, address, wireBytes);
+    return sendAll(movedFrames(frame, address, wireBytes));
   }
   if (chain === undefined) {
     throw new FencedError(
@@ -139,9 +128,6 @@ function meter({ permissions }: SessionState, frame: AppendFrame, sizeBytes: num
   if (quota?.hasRates !== true) return NOTHING;
   return [{ type: "meter", quota, events: sequenceCount(frame.sequences), sizeBytes }];
 }
-
-const sendElsewhere = (about: About, address: string, creditBytes: number): readonly SessionEffect[] =>
-  movedFrames(about, address, creditBytes).map((frame) => ({ type: "send", frame }));
 
 const NO_VERDICTS: readonly WireVerdict[] = [];
 
@@ -212,14 +198,6 @@ function expectAnswer(state: SessionState, awaited: Awaited): number {
   state.nextRequestId += 1;
   state.awaited.set(requestId, awaited);
   return requestId;
-}
-
-function guarded(about: About, attempt: () => readonly SessionEffect[]): readonly SessionEffect[] {
-  try {
-    return attempt();
-  } catch (error) {
-    return refusal(error, about, 0);
-  }
 }
 
 /** The refusal of one append names its partition and gives its credit back. The connection goes on. */

@@ -1,50 +1,52 @@
 /** The part of the session machine that greets a client: hello, its token, its producer, and the welcome or its refusal. */
-
 import { FencedError, type HeadraceError, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
-import { type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../../protocols/wire/frames.ts";
+import {
+  type HelloFrame,
+  type NodeFrame,
+  PROTOCOL_MINOR,
+  type StreamDescription,
+} from "../../../protocols/wire/frames.ts";
 import type { ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
 import type { Permissions } from "../session.ts";
 import type { SessionEffect } from "./session_messages.ts";
-import { refuseConnection, type SessionResult, type SessionState } from "./session_state.ts";
+import { refuseConnection, type SessionState } from "./session_state.ts";
 
 /** A producer's name is forgotten days after its last welcome: to try again sooner than this is of no use. */
 const CROWDED_RETRY_MS = 60_000;
 
-export function hello(state: SessionState, frame: HelloFrame): SessionResult {
+export function hello(state: SessionState, frame: HelloFrame): readonly SessionEffect[] {
   if (state.phase !== "greeting") {
     const again = new RejectedError("MALFORMED_FRAME", "Cannot take hello as it must be sent once: it was sent again");
-    return [state, refuseConnection(state, again)];
+    return refuseConnection(state, again);
   }
   state.phase = "welcoming";
   state.hello = frame;
-  return [state, [{ type: "authenticate", token: frame.token }]];
+  return [{ type: "authenticate", token: frame.token }];
 }
 
-export function authenticated(state: SessionState, permissions: Permissions | undefined): SessionResult {
+export function authenticated(state: SessionState, permissions: Permissions | undefined): readonly SessionEffect[] {
   if (permissions === undefined) {
     const refusal = new RejectedError(
       "UNAUTHENTICATED",
       "Cannot welcome the connection as it must show a valid token: none was accepted",
     );
-    return [state, refuseConnection(state, refusal)];
+    return refuseConnection(state, refusal);
   }
   state.permissions = permissions;
   const frame = state.hello;
-  if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
+  if (frame?.producerId === undefined) return welcome(state, undefined);
   const { quota } = permissions;
   // A principal that exceeded its quota on another connection waits on this one too.
   const metered: readonly SessionEffect[] = quota?.hasRates ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
-  return [state, [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
+  return [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }];
 }
 
-export function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
-  const producerId = state.hello?.producerId ?? "";
-  if (outcome.kind !== "welcomed") {
-    return [state, refuseConnection(state, welcomeRefusal(outcome, producerId, state.hello?.producerEpoch))];
-  }
+export function welcomed(state: SessionState, outcome: WelcomeOutcome): readonly SessionEffect[] {
+  const { producerId = "", producerEpoch } = state.hello ?? {};
+  if (outcome.kind !== "welcomed") return refuseConnection(state, welcomeRefusal(outcome, producerId, producerEpoch));
   const owner = state.permissions?.placesOf ?? state.permissions?.owner;
   state.producer = { id: producerId, epoch: outcome.producerEpoch, ...(owner === undefined ? {} : { owner }) };
-  return [state, welcome(state, outcome.producerEpoch)];
+  return welcome(state, outcome.producerEpoch);
 }
 
 function ownerOf({ owner, quota }: Permissions): ProducerOwner | undefined {
@@ -100,10 +102,7 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
 }
 
 /** Shows a client the streams that it may know of. */
-function visible<Description>(
-  streams: Readonly<Record<string, Description>>,
-  permissions: Permissions | undefined,
-): Readonly<Record<string, Description>> {
+function visible(streams: Readonly<Record<string, StreamDescription>>, permissions?: Permissions) {
   const shown = Object.entries(streams).filter(([name]) => permissions?.mayObserve(name) === true);
   return shown.length === Object.keys(streams).length ? streams : Object.fromEntries(shown);
 }

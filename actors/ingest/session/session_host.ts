@@ -34,13 +34,12 @@ export const sessionHost = (): ActorDefinition<SessionHostMessage> => ({
   name: "sessions",
   start: (context) => {
     const groups: { readonly reference: ActorReference<GroupMessage>; size: number }[] = [];
-    const roomiest = (): number => {
-      const found = groups.findIndex((group) => group.size < SESSIONS_PER_GROUP);
-      if (found >= 0) return found;
+    const newGroup = () => {
       const index = groups.length;
       const onEnded = () => context.self.tell({ type: "session_ended", group: index });
-      groups.push({ reference: context.spawn(sessionGroup(String(index), onEnded)), size: 0 });
-      return index;
+      const group = { reference: context.spawn(sessionGroup(String(index), onEnded)), size: 0 };
+      groups.push(group);
+      return group;
     };
     return {
       receive(message) {
@@ -49,8 +48,7 @@ export const sessionHost = (): ActorDefinition<SessionHostMessage> => ({
           if (group !== undefined) group.size -= 1;
           return;
         }
-        const group = groups[roomiest()];
-        if (group === undefined) return;
+        const group = groups.find(({ size }) => size < SESSIONS_PER_GROUP) ?? newGroup();
         group.size += 1;
         group.reference.tell(message);
       },

@@ -16,21 +16,15 @@
  *       connection without allowance is not read for a while, so that the others keep their turns.
  *   N8. A connection ends with its grant. Frames after the token has expired, or was taken away, are ignored.
  */
-
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import type { Step } from "../../../protocols/machine.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
 import { type ClientFrame, CREDIT_ANSWERED_SINCE_MINOR, type CreditFrame } from "../../../protocols/wire/frames.ts";
 import { answer, followMove } from "./session_answers.ts";
-import { append, flush, lost, open } from "./session_appends.ts";
+import { append, callChain, flush } from "./session_appends.ts";
 import { authenticated, hello, welcomed } from "./session_greeting.ts";
-import type { SessionEffect, SessionMessage } from "./session_messages.ts";
-import {
-  costOfBytes,
-  refuseConnection,
-  SESSION_LIMITS,
-  type SessionResult,
-  type SessionState,
-} from "./session_state.ts";
+import { NOTHING, type SessionEffect, type SessionMessage } from "./session_messages.ts";
+import { costOfBytes, refuseConnection, SESSION_LIMITS, type SessionState } from "./session_state.ts";
 import {
   addCredit,
   flushedRecords,
@@ -42,48 +36,52 @@ import {
   tellMovesSoon,
 } from "./session_subscriptions.ts";
 
-export function stepSession(state: SessionState, message: SessionMessage, nowMs: number): SessionResult {
-  if (state.phase === "closed") return [state, []];
+export const stepSession: Step<SessionState, SessionMessage, SessionEffect> = (state, message, nowMs) => [
+  state,
+  state.phase === "closed" ? NOTHING : effectsOf(state, message, nowMs),
+];
+
+function effectsOf(state: SessionState, message: SessionMessage, nowMs: number): readonly SessionEffect[] {
   switch (message.type) {
     case "connected":
-      return [state, [{ type: "wait", delayMs: SESSION_LIMITS.helloWithinMs, message: { type: "hello_overdue" } }]];
+      return [{ type: "wait", delayMs: SESSION_LIMITS.helloWithinMs, message: { type: "hello_overdue" } }];
     case "frame":
       return takeFrame(state, message.frame, message.wireBytes, nowMs);
     case "malformed":
-      return [state, refuseConnection(state, message.error)];
+      return refuseConnection(state, message.error);
     case "authenticated":
       return authenticated(state, message.permissions);
     case "welcomed":
       return welcomed(state, message.outcome);
     case "welcome_failed":
-      return [state, refuseConnection(state, message.error)];
+      return refuseConnection(state, message.error);
     case "flush":
-      return [state, flush(state)];
+      return flush(state);
     case "partition_reply":
-      return [state, [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])]];
+      return [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])];
     case "hello_overdue":
-      return [state, state.phase === "greeting" ? refuseConnection(state, helloOverdue()) : []];
+      return state.phase === "greeting" ? refuseConnection(state, helloOverdue()) : NOTHING;
     case "grant_ended":
-      return [state, state.phase === "closing" ? [] : refuseConnection(state, grantEnded())]; // N8
+      return state.phase === "closing" ? NOTHING : refuseConnection(state, grantEnded()); // N8
     case "stopping":
       return stopping(state);
     case "disconnected":
       state.phase = "closed";
-      return [state, [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }))];
+      return [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }));
     case "owned_elsewhere":
-      return [state, leaveSubscribed(state, message.subscription, message.partition, message.address)];
+      return leaveSubscribed(state, message.subscription, message.partition, message.address);
     case "owner_changed":
-      return [state, followMove(state, message)];
+      return followMove(state, message);
     case "moves_soon":
-      return [state, tellMovesSoon(state, message.subscription, message.partition)];
+      return tellMovesSoon(state, message.subscription, message.partition);
     case "flushed_records":
-      return [state, flushedRecords(state, message.room)];
+      return flushedRecords(state, message.room);
     case "records_room":
-      return [state, readLarge(state)];
+      return readLarge(state);
     case "records_overdue":
-      return [state, pressOthers(state, nowMs)];
+      return pressOthers(state, nowMs);
     case "give_way":
-      return [state, [{ type: "abandon" }]];
+      return [{ type: "abandon" }];
     case "advanced":
     case "began":
     case "read":
@@ -110,28 +108,30 @@ const helloOverdue = (): UnavailableError =>
     `Cannot keep a connection as it must begin with hello within ${SESSION_LIMITS.helloWithinMs} ms: none was received`,
   );
 
-function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, nowMs: number): SessionResult {
-  if (state.phase === "closing") return [state, []]; // the producer sends it again on its next connection
+function takeFrame(
+  state: SessionState,
+  frame: ClientFrame,
+  wireBytes: number,
+  nowMs: number,
+): readonly SessionEffect[] {
+  if (state.phase === "closing") return NOTHING; // the producer sends it again on its next connection
   if (frame.type === "hello") return hello(state, frame);
-  if (state.phase === "greeting" || state.phase === "welcoming") {
-    return [state, refuseConnection(state, helloRequired(frame.type))]; // N1
-  }
-  if (frame.type === "append") return [state, append(state, frame, wireBytes, nowMs)];
-  const [, effects] = takeCall(state, frame);
-  return [state, [{ type: "charge", cost: costOf(frame, wireBytes) }, ...effects]];
+  if (state.phase !== "open") return refuseConnection(state, helloRequired(frame.type)); // N1
+  if (frame.type === "append") return append(state, frame, wireBytes, nowMs);
+  return [{ type: "charge", cost: costOf(frame, wireBytes) }, ...takeCall(state, frame)];
 }
 
-function costOf(frame: Exclude<ClientFrame, { readonly type: "hello" | "append" }>, wireBytes: number): number {
+/** The frames that no credit bounds (N7). */
+type CallFrame = Exclude<ClientFrame, { readonly type: "hello" | "append" }>;
+
+function costOf(frame: CallFrame, wireBytes: number): number {
   const partitions = frame.type === "subscribe" ? frame.partitions.length : 0;
   return FRAME_COSTS[frame.type] + partitions + costOfBytes(wireBytes);
 }
 
-/**
- * The cost of a frame that no credit bounds (N7), besides that of its bytes. The unit is a frame that is answered at
- * once. An `open` is a write to the log. A subscription costs 1 more for each of its partitions.
- */
-export const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
-  open: 4,
+/** Costs besides that of the bytes. A frame that is answered at once costs 1, a subscription 1 more a partition. */
+export const FRAME_COSTS: Readonly<Record<CallFrame["type"], number>> = {
+  open: 4, // a write to the log
   lost: 4,
   subscribe: 8,
   unsubscribe: 1,
@@ -139,22 +139,18 @@ export const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" |
   goodbye: 1,
 };
 
-function takeCall(
-  state: SessionState,
-  frame: Exclude<ClientFrame, { readonly type: "hello" | "append" }>,
-): SessionResult {
+function takeCall(state: SessionState, frame: CallFrame): readonly SessionEffect[] {
   switch (frame.type) {
     case "open":
-      return [state, open(state, frame)];
     case "lost":
-      return [state, lost(state, frame)];
+      return callChain(state, frame);
     case "subscribe":
-      return [state, subscribe(state, frame)];
+      return subscribe(state, frame);
     case "unsubscribe":
       state.subscriptions.delete(frame.subscription);
-      return [state, [{ type: "unlisten", subscription: frame.subscription }]];
+      return [{ type: "unlisten", subscription: frame.subscription }];
     case "credit":
-      return [state, credit(state, frame)];
+      return credit(state, frame);
     case "goodbye":
       state.hasSaidGoodbye = true;
       return stopping(state);
@@ -174,18 +170,22 @@ function credit(state: SessionState, { subscription, creditBytes }: CreditFrame)
 const signOfLife = ({ hello }: SessionState, creditBytes: number): readonly SessionEffect[] =>
   creditBytes === 0 && (hello?.minor ?? 0) >= CREDIT_ANSWERED_SINCE_MINOR
     ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }]
-    : [];
+    : NOTHING;
 
-const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
-  state.awaited.size > 0
-    ? []
-    : state.hasSaidGoodbye
-      ? [{ type: "close", code: CLOSE_CODES.goodbye, reason: "goodbye" }]
-      : [{ type: "close", code: CLOSE_CODES.goingAway, reason: "going away" }];
+function closeWhenAnswered({ awaited, hasSaidGoodbye }: SessionState): readonly SessionEffect[] {
+  if (awaited.size > 0) return NOTHING;
+  const { goodbye, goingAway } = CLOSE_CODES;
+  return [
+    {
+      type: "close",
+      ...(hasSaidGoodbye ? { code: goodbye, reason: "goodbye" } : { code: goingAway, reason: "going away" }),
+    },
+  ];
+}
 
 /** Ignores further frames, answers the appends and calls taken before, then closes. */
-function stopping(state: SessionState): SessionResult {
-  if (state.phase === "closing") return [state, []];
+function stopping(state: SessionState): readonly SessionEffect[] {
+  if (state.phase === "closing") return NOTHING;
   state.phase = "closing";
-  return [state, [...flush(state), ...closeWhenAnswered(state)]];
+  return [...flush(state), ...closeWhenAnswered(state)];
 }

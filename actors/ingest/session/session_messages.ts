@@ -1,7 +1,5 @@
 /** The messages that the session machine hears and the effects that it has, in one place for its parts and its shell. */
-
 import type { HeadraceError, RejectedError } from "../../../protocols/errors.ts";
-import type { Offset, Position } from "../../../protocols/position.ts";
 import type {
   ClientFrame,
   HelloFrame,
@@ -10,11 +8,33 @@ import type {
   OpenFrame,
   RecordsFrame,
 } from "../../../protocols/wire/frames.ts";
-import type { ChannelBounds, ProducerOwner, ReadResult, WelcomeOutcome } from "../../log/log.ts";
+import type { ChannelBounds, ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
 import type { AppendItem, PartitionReply } from "../../partition/partition.ts";
 import type { AppendQuota, Permissions } from "../session.ts";
 import type { RecordsRoom } from "./records_budget.ts";
-import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
+import type { FittedRead } from "./records_fitting.ts";
+import type { Beginning, Subscription, SubscriptionRead } from "./subscription_machine.ts";
+
+/** One partition of one stream, as frames name it. */
+export interface About {
+  readonly stream: string;
+  readonly partition: number;
+}
+
+interface OfSubscription {
+  readonly subscription: number;
+  readonly partition: number;
+}
+
+interface OfRead extends OfSubscription {
+  readonly room: RecordsRoom;
+}
+
+interface ChainCall {
+  readonly requestId: number;
+  readonly producerId: string;
+  readonly owner?: string;
+}
 
 export type SessionMessage =
   | { readonly type: "connected" }
@@ -25,55 +45,18 @@ export type SessionMessage =
   | { readonly type: "welcome_failed"; readonly error: HeadraceError }
   | { readonly type: "flush" }
   | PartitionReply
-  | { readonly type: "advanced"; readonly subscription: number; readonly partition: number }
+  | ({ readonly type: "advanced" } & OfSubscription)
   /** Another node owns a partition of a subscription. */
-  | {
-      readonly type: "owned_elsewhere";
-      readonly subscription: number;
-      readonly partition: number;
-      readonly address: string;
-    }
+  | ({ readonly type: "owned_elsewhere"; readonly address: string } & OfSubscription)
   /** The owner changed of a partition that `watch_owner` named. */
-  | { readonly type: "owner_changed"; readonly stream: string; readonly partition: number }
+  | ({ readonly type: "owner_changed" } & About)
   /** A partition of a subscription is about to be handed over. */
-  | { readonly type: "moves_soon"; readonly subscription: number; readonly partition: number }
-  | {
-      readonly type: "began";
-      readonly subscription: number;
-      readonly partition: number;
-      readonly at: Position | undefined;
-      readonly firstOffset: Offset;
-      readonly endOffset: Offset;
-      readonly room: RecordsRoom;
-    }
-  | {
-      readonly type: "read";
-      readonly subscription: number;
-      readonly partition: number;
-      /** The records, cut to the room. */
-      readonly result: ReadResult;
-      readonly bounds: ChannelBounds;
-      readonly room: RecordsRoom;
-      /** Bytes that the log answered, before the cut. */
-      readonly broughtBytes: number;
-      /** The last batch was cut: it has more records. */
-      readonly isCut: boolean;
-    }
+  | ({ readonly type: "moves_soon" } & OfSubscription)
+  | ({ readonly type: "began" } & OfRead & Beginning)
+  | ({ readonly type: "read"; readonly bounds: ChannelBounds } & OfRead & FittedRead)
   /** There is no room for the next record of the partition. */
-  | {
-      readonly type: "read_crowded";
-      readonly subscription: number;
-      readonly partition: number;
-      readonly room: RecordsRoom;
-      readonly leastBytes: number;
-    }
-  | {
-      readonly type: "read_failed";
-      readonly subscription: number;
-      readonly partition: number;
-      readonly isRetriable: boolean;
-      readonly room: RecordsRoom;
-    }
+  | ({ readonly type: "read_crowded"; readonly leastBytes: number } & OfRead)
+  | ({ readonly type: "read_failed"; readonly isRetriable: boolean } & OfRead)
   | { readonly type: "sent_records"; readonly subscription: number; readonly wireBytes: number }
   /** Records have left this process: their room is free. */
   | { readonly type: "flushed_records"; readonly room: RecordsRoom }
@@ -105,35 +88,17 @@ export type SessionEffect =
   | { readonly type: "charge"; readonly cost: number }
   /** Asks for a `flush` once all frames of this turn are taken (N3). */
   | { readonly type: "flush_soon" }
-  | {
-      readonly type: "append";
-      readonly stream: string;
-      readonly partition: number;
-      readonly items: readonly AppendItem[];
-    }
-  | {
-      readonly type: "open_chain";
-      readonly requestId: number;
-      readonly frame: OpenFrame;
-      readonly producerId: string;
-      readonly owner?: string;
-    }
-  | {
-      readonly type: "declare_lost";
-      readonly requestId: number;
-      readonly frame: LostFrame;
-      readonly producerId: string;
-      readonly owner?: string;
-    }
+  | ({ readonly type: "append"; readonly items: readonly AppendItem[] } & About)
+  | ({ readonly type: "open_chain"; readonly frame: OpenFrame } & ChainCall)
+  | ({ readonly type: "declare_lost"; readonly frame: LostFrame } & ChainCall)
   /** Asks for `owner_changed` at each change of a partition's owner, until `unwatch_owner`. */
-  | { readonly type: "watch_owner" | "unwatch_owner"; readonly stream: string; readonly partition: number }
+  | ({ readonly type: "watch_owner" | "unwatch_owner" } & About)
   | { readonly type: "listen"; readonly subscription: Subscription }
   | { readonly type: "unlisten"; readonly subscription: number }
-  | {
-      readonly type: "read";
-      readonly subscription: Subscription;
-      readonly read: SubscriptionRead;
-    };
+  | { readonly type: "read"; readonly subscription: Subscription; readonly read: SubscriptionRead };
 
 /** Most frames have no effect at once: they share this list. */
 export const NOTHING: readonly SessionEffect[] = [];
+
+export const sendAll = (frames: readonly NodeFrame[]): readonly SessionEffect[] =>
+  frames.map((frame) => ({ type: "send", frame }));

@@ -1,5 +1,4 @@
 /** The state of the session machine, and the frames that its parts have in common. */
-
 import { type HeadraceError, OverloadedError } from "../../../protocols/errors.ts";
 import { cutText, FIELD_LIMITS } from "../../../protocols/limits.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
@@ -16,7 +15,7 @@ import type { Permissions, SessionEnvironment } from "../session.ts";
 import type { Draft } from "./append_draft.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
-import type { SessionEffect } from "./session_messages.ts";
+import type { About, SessionEffect } from "./session_messages.ts";
 import type { Subscription } from "./subscription_machine.ts";
 
 /** Bytes whose decoding is as much work as a small frame that is answered at once (N7). */
@@ -52,9 +51,7 @@ export type Awaited =
 
 /** A producer's chain in one partition, as this connection knows it since its `opened`. */
 export interface Chain extends About {
-  /**
-   * The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure.
-   */
+  /** The sequence that the partition holds once all sent to it is written; undefined where that is not sure. */
   tail: Sequence | null | undefined;
   /** Appends without an answer, oldest first: a partition answers them in this order. */
   readonly unanswered: number[];
@@ -63,12 +60,6 @@ export interface Chain extends About {
   underWayBytes: number;
   /** The next owner's address that the producer was told, while the session watches the owner (N6). */
   toldNext: string | undefined;
-}
-
-/** One partition of one stream, as frames name it. */
-export interface About {
-  readonly stream: string;
-  readonly partition: number;
 }
 
 export interface SessionProducer {
@@ -103,12 +94,7 @@ export interface SessionState {
   isRecordsTimed: boolean;
 }
 
-export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
-
-/**
- * @param credit append credit set aside for this connection
- * @param records room for records on their way to this connection
- */
+/** @param credit append credit set aside for this connection */
 export function createSession(
   environment: SessionState["environment"],
   credit: CreditGrant,
@@ -145,18 +131,18 @@ export function addChain({ chains }: SessionState, chain: Chain): void {
 export const isOnlyChain = ({ chains }: SessionState, { stream }: Chain): boolean =>
   chains.size === 1 && chains.get(stream)?.size === 1;
 
+/** The partition as a client that follows owners sees it; undefined for a client whose frames are passed on. */
+const followed = ({ environment, hello }: SessionState, { stream, partition }: About) =>
+  environment.passesOn === true || hello?.forward === true
+    ? undefined
+    : environment.directory.partition(stream, partition);
+
 /** The owner's address, for a client that follows owners. Undefined where the partition is served here or passed on. */
-export function addressElsewhere({ environment, hello }: SessionState, about: About): string | undefined {
-  if (environment.passesOn === true || hello?.forward === true) return undefined;
-  return environment.directory.partition(about.stream, about.partition)?.ownerAddress;
-}
+export const addressElsewhere = (state: SessionState, about: About) => followed(state, about)?.ownerAddress;
 
 /** The next owner's address of a partition that is about to move, for a client that follows owners (N6). */
-export function nextAddress({ environment, hello }: SessionState, about: About): string | undefined {
-  if (environment.passesOn === true || hello?.forward === true) return undefined;
-  if ((hello?.minor ?? 0) < MOVING_SINCE_MINOR) return undefined;
-  return environment.directory.partition(about.stream, about.partition)?.nextAddress;
-}
+export const nextAddress = (state: SessionState, about: About): string | undefined =>
+  (state.hello?.minor ?? 0) < MOVING_SINCE_MINOR ? undefined : followed(state, about)?.nextAddress;
 
 export const movingFrame = ({ stream, partition }: About, address: string): MovingFrame => ({
   type: "moving",

@@ -1,24 +1,25 @@
 /** The session machine's subscriptions: which are admitted, and when the next read is due. */
 import { OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../../protocols/wire/frames.ts";
-import { streamRefusal } from "../shown_streams.ts";
+import { checkScope } from "../shown_streams.ts";
 import type { RecordsRoom } from "./records_budget.ts";
-import { NOTHING, type SessionEffect, type SessionMessage } from "./session_messages.ts";
+import { NOTHING, type SessionEffect, type SessionMessage, sendAll } from "./session_messages.ts";
 import {
   errorFrame,
   movedFrames,
   movingFrame,
   nextAddress,
   SESSION_LIMITS,
-  type SessionResult,
   type SessionState,
 } from "./session_state.ts";
 import * as subscriptions from "./subscription_machine.ts";
 
 export function subscribe(state: SessionState, frame: SubscribeFrame): readonly SessionEffect[] {
-  const refusal = subscribeRefusal(state, frame);
-  if (refusal !== undefined) {
-    return [{ type: "send", frame: { ...errorFrame(refusal), subscription: frame.subscription } }];
+  try {
+    admit(state, frame);
+  } catch (error) {
+    if (!(error instanceof RejectedError || error instanceof OverloadedError)) throw error;
+    return [{ type: "send", frame: { ...errorFrame(error), subscription: frame.subscription } }];
   }
   const subscription = subscriptions.createSubscription({
     ...frame,
@@ -28,35 +29,31 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
   return [{ type: "listen", subscription }, ...readEffects(state, subscription)];
 }
 
-function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
-  // Judged first, under a code of its own: clients take any other error for the end of the subscription with that
-  // number.
+function admit(state: SessionState, frame: SubscribeFrame): void {
+  // Judged first, with its own code: clients take any other error for the end of the subscription with that number.
   if (state.subscriptions.has(frame.subscription)) {
-    return new RejectedError(
+    throw new RejectedError(
       "MALFORMED_FRAME",
       `Cannot subscribe as the number must not be in use on this connection: subscription ${frame.subscription} goes on as it is`,
     );
   }
   const streams = state.environment.directory.describe();
-  const refusal = streamRefusal(streams, state.permissions, frame.stream, "consume", "subscribe to");
-  if (refusal !== undefined) return refusal;
+  checkScope(streams, state.permissions, frame.stream, "consume", "subscribe to");
   const partitions = streams[frame.stream]?.partitions ?? 0;
   const outside = frame.partitions.find(({ partition }) => !(partition >= 0 && partition < partitions));
   if (outside !== undefined) {
-    return new RejectedError(
+    throw new RejectedError(
       "UNKNOWN_PARTITION",
       `Cannot subscribe to ${frame.stream} as the partition must be below ${partitions}: current value is ${outside.partition}`,
     );
   }
   const { subscriptionsMax } = SESSION_LIMITS;
-  if (state.subscriptions.size >= subscriptionsMax) {
-    return new OverloadedError(
-      "TOO_MANY_SUBSCRIPTIONS",
-      `Cannot subscribe as a connection must have at most ${subscriptionsMax} subscriptions: current value is ${state.subscriptions.size}`,
-      SUBSCRIBE_RETRY_MS,
-    );
-  }
-  return undefined;
+  if (state.subscriptions.size < subscriptionsMax) return;
+  throw new OverloadedError(
+    "TOO_MANY_SUBSCRIPTIONS",
+    `Cannot subscribe as a connection must have at most ${subscriptionsMax} subscriptions: current value is ${state.subscriptions.size}`,
+    SUBSCRIBE_RETRY_MS,
+  );
 }
 
 /** Milliseconds until a client with too many subscriptions tries again: it has to end one first. */
@@ -83,7 +80,7 @@ export function leaveSubscribed(
   const subscription = state.subscriptions.get(id);
   if (subscription?.partitions.delete(partition) !== true) return [];
   const { stream } = subscription;
-  const moved = movedFrames({ stream, partition }, address, 0).map((frame): SessionEffect => ({ type: "send", frame }));
+  const moved = sendAll(movedFrames({ stream, partition }, address, 0));
   if (subscription.partitions.size > 0) return moved;
   state.subscriptions.delete(id);
   return [...moved, { type: "unlisten", subscription: id }];
@@ -143,10 +140,10 @@ function waitingReads(state: SessionState): readonly SessionEffect[] {
   return effects;
 }
 
-export function stepSubscription(state: SessionState, message: SubscriptionMessage): SessionResult {
+export function stepSubscription(state: SessionState, message: SubscriptionMessage): readonly SessionEffect[] {
   const subscription = state.subscriptions.get(message.subscription);
   const room = "room" in message ? message.room : undefined;
-  if (subscription === undefined) return [state, room === undefined ? NOTHING : flushedRecords(state, room)];
+  if (subscription === undefined) return room === undefined ? NOTHING : flushedRecords(state, room);
   const effects: SessionEffect[] = [];
   switch (message.type) {
     case "advanced":
@@ -154,7 +151,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
     case "began":
       for (const frame of subscriptions.began(subscription, message)) {
-        if (frame.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];
+        if (frame.type === "records") return [{ type: "send_records", frame, room: message.room }];
         effects.push({ type: "send", frame });
       }
       break;
@@ -162,12 +159,12 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscriptions.noteSize(subscription, message.partition, message.broughtBytes, message.isCut);
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
-      if (frame?.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];
+      if (frame?.type === "records") return [{ type: "send_records", frame, room: message.room }];
       if (frame !== undefined) effects.push({ type: "send", frame });
       break;
     }
     case "read_crowded":
-      subscriptions.readCrowded(subscription, message.partition, message.leastBytes);
+      subscriptions.readFailed(subscription, message.partition, true, message.leastBytes);
       break;
     case "read_failed":
       subscriptions.readFailed(subscription, message.partition, message.isRetriable);
@@ -177,7 +174,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
   }
   if (room !== undefined) effects.push(...flushedRecords(state, room));
-  return [state, [...effects, ...readEffects(state, subscription)]];
+  return [...effects, ...readEffects(state, subscription)];
 }
 
 function readEffects(state: SessionState, subscription: subscriptions.Subscription): readonly SessionEffect[] {

@@ -2,7 +2,6 @@
  * The shell's part for subscriptions of one connection: listens to their partitions, and reads them for the session machine.
  * Decides only how much of a read fits its room.
  */
-
 import type { MachineContext } from "../../kernel/machine_actor.ts";
 import type { PartitionView } from "../../partition/partition_feed.ts";
 import type { SessionEnvironment } from "../session.ts";
@@ -36,18 +35,17 @@ export class SubscriptionFeeds {
       const entry = this.#directory.partition(subscription.stream, partition);
       if (entry === undefined) continue;
       let feedListener: { stop(): void } | undefined;
-      const notify = () => this.#context.tell({ type: "advanced", subscription: subscription.id, partition });
+      const about = { subscription: subscription.id, partition };
+      const notify = () => this.#context.tell({ type: "advanced", ...about });
       const follow = () => {
         feedListener?.stop();
         const address = addressElsewhere(state, { stream: subscription.stream, partition });
         if (address !== undefined) {
-          this.#context.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
+          this.#context.tell({ type: "owned_elsewhere", ...about, address });
           return;
         }
-        const { view, nextAddress } = entry;
-        if (nextAddress !== undefined)
-          this.#context.tell({ type: "moves_soon", subscription: subscription.id, partition });
-        feedListener = view?.onAdvance(subscription.channel, notify);
+        if (entry.nextAddress !== undefined) this.#context.tell({ type: "moves_soon", ...about });
+        feedListener = entry.view?.onAdvance(subscription.channel, notify);
         notify();
       };
       stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });

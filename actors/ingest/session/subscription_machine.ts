@@ -10,7 +10,6 @@
  *   U4. Partitions take turns: the one that was read last comes last. A partition within a batch that is sent in parts
  *       is read up to `PARTS_OF_A_TURN` times in its turn, while its batch is still in memory.
  */
-
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../../protocols/position.ts";
 import { tracesOf } from "../../../protocols/traceparent.ts";
 import type {
@@ -26,7 +25,6 @@ import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
 /** Bytes asked of the log for one `records` frame. */
 export const RECORDS_FRAME_BYTES = 262_144;
 
-/** Parts of a batch that a partition is given in one turn (U4). */
 export const PARTS_OF_A_TURN = 8;
 
 interface Reading {
@@ -53,21 +51,10 @@ export interface Subscription {
 }
 
 /** A read to be made for a partition of a subscription. */
-export type SubscriptionRead =
-  | {
-      readonly kind: "after";
-      readonly partition: number;
-      readonly after: Position | undefined;
-      readonly bytesMax: number;
-      /** The room that was taken for this read. */
-      readonly room: RecordsRoom;
-    }
-  | {
-      readonly kind: "begin";
-      readonly partition: number;
-      readonly from: SubscribeFrom;
-      readonly room: RecordsRoom;
-    };
+export type SubscriptionRead = { readonly partition: number; readonly room: RecordsRoom } & (
+  | { readonly kind: "after"; readonly after: Position | undefined; readonly bytesMax: number }
+  | { readonly kind: "begin"; readonly from: SubscribeFrom }
+);
 
 export function createSubscription(frame: SubscribeFrame): Subscription {
   const partitions = new Map<number, Reading>();
@@ -76,23 +63,11 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
       typeof from === "object" && "epoch" in from
         ? { at: { epoch: epoch(from.epoch), offset: offset(from.offset) } }
         : undefined;
-    partitions.set(partition, {
-      cursor,
-      from,
-      isReading: false,
-      hasMore: true,
-      lastBytes: 0,
-      partsOfTurn: 0,
-      leastBytes: 0,
-    });
+    const unread = { isReading: false, hasMore: true, lastBytes: 0, partsOfTurn: 0, leastBytes: 0 };
+    partitions.set(partition, { cursor, from, ...unread });
   }
-  return {
-    id: frame.subscription,
-    stream: frame.stream,
-    channel: frame.channel ?? "records",
-    partitions,
-    creditBytes: frame.creditBytes,
-  };
+  const { subscription: id, stream, channel = "records", creditBytes } = frame;
+  return { id, stream, channel, partitions, creditBytes };
 }
 
 /** Bytes of room for looking up where a partition begins, which brings no records. */
@@ -123,23 +98,14 @@ export function readsDue(subscription: Subscription, records: Pick<RecordsGrant,
   return reads;
 }
 
-/** U4. A partition's turn ends with a read of it, or with the last of a few parts. */
+/** U4. A partition's turn ends with a read of it, or with the last of a few parts: it is then the last in turn. */
 function endTurn(partitions: Map<number, Reading>, partition: number): void {
   const reading = partitions.get(partition);
   if (reading === undefined) return;
-  if (reading.partsOfTurn > 1) {
-    reading.partsOfTurn -= 1;
-    return;
-  }
-  reading.partsOfTurn = 0;
-  lastInTurn(partitions, partition);
-}
-
-function lastInTurn<Key, Value>(map: Map<Key, Value>, key: Key): void {
-  const value = map.get(key);
-  if (value === undefined) return;
-  map.delete(key);
-  map.set(key, value);
+  reading.partsOfTurn = Math.max(0, reading.partsOfTurn - 1);
+  if (reading.partsOfTurn > 0) return;
+  partitions.delete(partition);
+  partitions.set(partition, reading);
 }
 
 /** A partition has new records, or a new owner: it is read again. */
@@ -180,12 +146,22 @@ export function beginning(from: SubscribeFrom, bounds: ChannelBounds): Position 
   return cursorBefore(bounds.epochs, within);
 }
 
-/** A read failed. Unless it is retriable, the partition is read again once it advances or has another owner. */
-export function readFailed(subscription: Subscription, partition: number, isRetriable: boolean): void {
+/**
+ * A read failed. Unless it is retriable, the partition is read again once it advances or has another owner.
+ *
+ * @param leastBytes size of the next record, where the read found no room for it
+ */
+export function readFailed(
+  subscription: Subscription,
+  partition: number,
+  isRetriable: boolean,
+  leastBytes?: number,
+): void {
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return;
   reading.isReading = false;
   reading.hasMore = isRetriable;
+  reading.leastBytes = leastBytes ?? reading.leastBytes;
 }
 
 /** Notes the size of a read: the partition's next read asks for as much room, and may go on within a batch (U4). */
@@ -196,15 +172,6 @@ export function noteSize(subscription: Subscription, partition: number, broughtB
   if (!isCut) reading.partsOfTurn = 0;
   else if (reading.partsOfTurn === 0) reading.partsOfTurn = PARTS_OF_A_TURN;
   reading.leastBytes = 0;
-}
-
-/** A read found no room for the next record: the partition is read again once `leastBytes` are free. */
-export function readCrowded(subscription: Subscription, partition: number, leastBytes: number): void {
-  const reading = subscription.partitions.get(partition);
-  if (reading === undefined) return;
-  reading.isReading = false;
-  reading.hasMore = true;
-  reading.leastBytes = leastBytes;
 }
 
 /** The frame to send for a read's answer. The cursor moves with it (U2, U3). */

@@ -6,33 +6,23 @@
  *   C3. A turn handles at most `TURN_MESSAGES_MAX` messages and takes about `TURN_MS_MAX`; other actors then have theirs.
  *   C4. A cell ends in this order: children, message in hand, `stop`, dead letters, parent, watchers (actor K5).
  */
-import { InvariantError, invariant, UnavailableError } from "../../../protocols/errors.ts";
+import { UnavailableError } from "../../../protocols/errors.ts";
 import type { Actor, ActorDefinition, ActorReference, Termination } from "../actor.ts";
 import { DEFAULT_SUPERVISION } from "../supervision.ts";
 import type { TimedWorld } from "../world.ts";
-import type { DeadLetters } from "./dead_letter_office.ts";
+import { checkName } from "./actor_name.ts";
 import { type Host, Incarnation } from "./incarnation.ts";
-import { add, type Counters, CRASHES, countTurn, RESTARTS, type StatisticsBook } from "./kernel_statistics.ts";
+import { add, type Counters, CRASHES, countTurn, RESTARTS } from "./kernel_statistics.ts";
 import { LocalReference, type Receiver } from "./local_reference.ts";
 import { DEFAULT_MAILBOX, Mailbox } from "./mailbox.ts";
 import type { Slot, Turn } from "./nact_runtime.ts";
+import type { Realm } from "./realm.ts";
 import { type Supervised, Supervisor } from "./supervisor.ts";
+import { Watchers } from "./watchers.ts";
 
-/** Children of one actor. nact copies the map of children in each turn; beyond this the copies cost more than the turns. */
-export const CHILDREN_MAX = 100;
-/** Characters of one name. Names appear in paths, metrics and logs. */
-export const NAME_CHARACTERS_MAX = 200;
 /** Bounds of one turn (C3): long enough that nact's cost for a turn is small, short enough that others barely wait. */
 export const TURN_MESSAGES_MAX = 4_096;
 export const TURN_MS_MAX = 4;
-
-/** What all cells of a system have in common. */
-export interface Realm {
-  readonly world: TimedWorld;
-  readonly deadLetters: DeadLetters;
-  readonly statistics: StatisticsBook;
-  stopwatchMs(): number;
-}
 
 /** What a cell needs from its parent: another cell, or the root. */
 export interface Parent {
@@ -41,19 +31,6 @@ export interface Parent {
 }
 
 type Goal = "run" | "suspend" | "end";
-
-/** Throws `InvariantError` for a name that is invalid or in use, and where the parent has `CHILDREN_MAX` children. */
-export function checkName(name: string, children: ReadonlyMap<string, unknown>): void {
-  const isValid = name.length > 0 && name.length <= NAME_CHARACTERS_MAX && !/[/\p{Cc}]/u.test(name);
-  const need = `it must be 1 to ${NAME_CHARACTERS_MAX} characters without "/" or control characters`;
-  invariant(isValid, `Cannot name an actor as ${need}: current value is ${JSON.stringify(name)}`);
-  invariant(!children.has(name), `Cannot start an actor as its name must be free: current value is ${name}`);
-  const count = children.size;
-  invariant(
-    count < CHILDREN_MAX,
-    `Cannot start ${name} as children must be at most ${CHILDREN_MAX}: current value is ${count}`,
-  );
-}
 
 export class ActorCell implements Host, Parent, Receiver, Supervised {
   readonly name: string;
@@ -66,14 +43,15 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   readonly #counters: Counters;
   readonly #mailbox: Mailbox;
   readonly #children = new Map<string, ActorCell>();
-  readonly #listeners = new Set<(termination: Termination) => void>();
+  readonly #watchers = new Watchers();
   readonly #settled: (() => void)[] = [];
-  #supervisor: Supervisor<ActorCell> | undefined;
+  #supervisor: Supervisor | undefined;
   #incarnation: Incarnation | undefined;
   #actor: Actor<unknown> | undefined;
   #goal: Goal = "run";
   #isAwake = false;
-  #termination: Termination | undefined;
+  /** Set with the goal "end". */
+  #termination: Termination = { kind: "stopped" };
   #isEnded = false;
 
   constructor(
@@ -91,7 +69,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     this.#counters = realm.statistics.countersFor(this.path);
     this.#mailbox = new Mailbox(definition.mailbox ?? DEFAULT_MAILBOX, this.#counters);
     this.reference = new LocalReference(this);
-    this.#slot = makeSlot(() => this.#turn());
+    this.#slot = makeSlot(() => this.#goOn(realm.stopwatchMs() + TURN_MS_MAX, TURN_MESSAGES_MAX));
     this.#wake();
   }
 
@@ -100,42 +78,33 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   }
 
   tell(message: unknown): void {
-    if (this.#goal === "end") {
-      this.#realm.deadLetters.add(this.path, "stopped", message);
-      return;
-    }
+    if (this.#isTooLateFor(message)) return;
     this.#mailbox.tell(message);
     this.#wake();
   }
 
   send(message: unknown, weightBytes: number): Promise<boolean> {
-    if (this.#goal === "end") {
-      this.#realm.deadLetters.add(this.path, "stopped", message);
-      return Promise.resolve(false);
-    }
+    if (this.#isTooLateFor(message)) return Promise.resolve(false);
     const sent = this.#mailbox.send(message, weightBytes);
     this.#wake();
     return sent;
   }
 
   trySend(message: unknown, weightBytes: number): boolean {
-    if (this.#goal === "end") {
-      this.#realm.deadLetters.add(this.path, "stopped", message);
-      return false;
-    }
+    if (this.#isTooLateFor(message)) return false;
     const isTaken = this.#mailbox.trySend(message, weightBytes);
     if (isTaken) this.#wake();
     return isTaken;
   }
 
+  #isTooLateFor(message: unknown): boolean {
+    if (this.#goal !== "end") return false;
+    this.#realm.deadLetters.add(this.path, "stopped", message);
+    return true;
+  }
+
   onTerminated(listener: (termination: Termination) => void): () => void {
-    if (this.#isEnded && this.#termination !== undefined) {
-      listener(this.#termination);
-      return () => undefined;
-    }
-    const own = (termination: Termination) => listener(termination); // one listener may watch twice
-    this.#listeners.add(own);
-    return () => this.#listeners.delete(own);
+    return this.#watchers.add(listener);
   }
 
   spawn(definition: ActorDefinition<never>): ActorReference<never> {
@@ -150,10 +119,8 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   }
 
   stopChild(child: ActorReference<never>): Promise<void> {
-    for (const cell of this.#children.values()) {
-      if (cell.reference === child) return cell.stop({ kind: "stopped" });
-    }
-    return Promise.resolve(); // the child has ended already
+    const cell = [...this.#children.values()].find(({ reference }) => reference === child);
+    return cell?.stop({ kind: "stopped" }) ?? Promise.resolve(); // without a cell the child has ended already
   }
 
   childCrashed(child: ActorCell, error: unknown): void {
@@ -165,7 +132,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
       supervision: this.#definition.supervision ?? DEFAULT_SUPERVISION,
       world: this.world,
       children: this.#children,
-      escalate: (_child, escalated) => this.fault(escalated),
+      escalate: (escalated) => this.fault(escalated),
     });
     this.#supervisor.crashed(child, error);
   }
@@ -214,14 +181,8 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   }
 
   #isSettled(): boolean {
-    switch (this.#goal) {
-      case "run":
-        return this.#actor !== undefined;
-      case "suspend":
-        return this.#incarnation === undefined;
-      case "end":
-        return this.#isEnded;
-    }
+    if (this.#goal === "run") return this.#actor !== undefined;
+    return this.#goal === "suspend" ? this.#incarnation === undefined : this.#isEnded;
   }
 
   #wake(): void {
@@ -230,12 +191,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     this.#slot.wake();
   }
 
-  /** C1. Never throws or rejects. Returns undefined where the turn is over, and a promise where it has to wait. */
-  #turn(): Promise<void> | undefined {
-    const endsAtMs = this.#realm.stopwatchMs() + TURN_MS_MAX;
-    return this.#goOn(endsAtMs, TURN_MESSAGES_MAX);
-  }
-
+  /** A turn (C1). Never throws or rejects. Returns undefined where it is over, and a promise where it has to wait. */
   #goOn(endsAtMs: number, messagesMax: number): Promise<void> | undefined {
     for (let left = messagesMax; left > 0; left--) {
       if (!this.#isSettled()) return this.#settle().then(() => this.#goOn(endsAtMs, left));
@@ -334,14 +290,10 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   }
 
   #end(): void {
-    if (this.#termination === undefined)
-      throw new InvariantError(`Cannot end ${this.path} as its end must have a reason`);
-    const termination = this.#termination;
     this.#isEnded = true;
     this.#mailbox.close((message) => this.#realm.deadLetters.add(this.path, "stopped", message));
     this.#slot.end();
     this.#parent.childEnded(this);
-    for (const listener of [...this.#listeners]) listener(termination);
-    this.#listeners.clear();
+    this.#watchers.tell(this.#termination);
   }
 }

@@ -42,15 +42,9 @@ export class DeadLetters implements DeadLetterOffice {
   add(path: string, reason: DeadLetterSample["reason"], message: unknown): void {
     this.#count += 1;
     this.#countByPath.set(path, this.countFor(path) + 1);
-    if (this.#countByPath.size > PATHS_MAX) this.#forgetOldestPath();
+    const [oldest] = this.#countByPath.size > PATHS_MAX ? this.#countByPath.keys() : [];
+    if (oldest !== undefined) this.#countByPath.delete(oldest);
     if (this.#samples.length >= SAMPLES_MAX) this.#samples.shift();
     this.#samples.push({ path, reason, messageKind: messageKindOf(message), atMs: this.#nowMs() });
-  }
-
-  #forgetOldestPath(): void {
-    for (const path of this.#countByPath.keys()) {
-      this.#countByPath.delete(path);
-      return;
-    }
   }
 }

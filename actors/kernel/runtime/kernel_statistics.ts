@@ -30,11 +30,8 @@ export class StatisticsBook implements KernelStatistics {
   countersFor(path: string): Counters {
     let kind = kindOf(path);
     if (!this.#counters.has(kind) && this.#counters.size >= KINDS_MAX) kind = "other";
-    let counters = this.#counters.get(kind);
-    if (counters === undefined) {
-      counters = new Float64Array(FIELDS);
-      this.#counters.set(kind, counters);
-    }
+    const counters = this.#counters.get(kind) ?? new Float64Array(FIELDS);
+    this.#counters.set(kind, counters);
     return counters;
   }
 

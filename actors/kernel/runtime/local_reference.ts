@@ -3,12 +3,7 @@ import type { ActorReference, Termination } from "../actor.ts";
 import type { TerminationSource } from "../termination_source.ts";
 
 /** What an address needs from the cell behind it. */
-export interface Receiver extends TerminationSource {
-  readonly path: string;
-  tell(message: unknown): void;
-  send(message: unknown, weightBytes: number): Promise<boolean>;
-  trySend(message: unknown, weightBytes: number): boolean;
-}
+export type Receiver = ActorReference<unknown> & TerminationSource;
 
 export class LocalReference<Message> implements ActorReference<Message>, TerminationSource {
   readonly path: string;

@@ -9,7 +9,7 @@
 import { InvariantError, invariant } from "../../../protocols/errors.ts";
 import type { MailboxLimits } from "../actor.ts";
 import { Fifo } from "./fifo.ts";
-import { type Counters, MAILBOX_BYTES, MAILBOX_MESSAGES } from "./kernel_statistics.ts";
+import { add, type Counters, MAILBOX_BYTES, MAILBOX_MESSAGES } from "./kernel_statistics.ts";
 
 /** Enough messages for several turns of an actor. A thousand full mailboxes hold at most 16 GiB. */
 export const DEFAULT_MAILBOX: MailboxLimits = { messagesMax: 1_024, weightBytesMax: 16 * 1_024 * 1_024 };
@@ -85,11 +85,10 @@ export class Mailbox {
     this.#bytes -= this.#weightInHand;
     this.#count(-1, -this.#weightInHand);
     this.#weightInHand = -1;
-    for (let next = this.#waiting.peek(); next !== undefined && this.#hasRoom(next.weightBytes); ) {
+    for (let next = this.#waiting.peek(); next && this.#hasRoom(next.weightBytes); next = this.#waiting.peek()) {
       this.#waiting.shift();
       this.#admit(next.message, next.weightBytes);
       next.resolve(true);
-      next = this.#waiting.peek();
     }
   }
 
@@ -122,7 +121,7 @@ export class Mailbox {
   }
 
   #count(messages: number, bytes: number): void {
-    this.#counters[MAILBOX_MESSAGES] = (this.#counters[MAILBOX_MESSAGES] ?? 0) + messages;
-    this.#counters[MAILBOX_BYTES] = (this.#counters[MAILBOX_BYTES] ?? 0) + bytes;
+    add(this.#counters, MAILBOX_MESSAGES, messages);
+    add(this.#counters, MAILBOX_BYTES, bytes);
   }
 }

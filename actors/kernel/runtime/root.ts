@@ -4,8 +4,10 @@
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { ActorDefinition, ActorReference, Supervision, Termination } from "../actor.ts";
-import { ActorCell, checkName, type Parent, type Realm } from "./actor_cell.ts";
+import { ActorCell, type Parent } from "./actor_cell.ts";
+import { checkName } from "./actor_name.ts";
 import type { Runtime } from "./nact_runtime.ts";
+import type { Realm } from "./realm.ts";
 import { Supervisor } from "./supervisor.ts";
 
 export class Root implements Parent {
@@ -13,7 +15,7 @@ export class Root implements Parent {
   readonly #runtime: Runtime;
   readonly #supervision: Supervision;
   readonly #cells = new Map<string, ActorCell>();
-  readonly #supervisors = new Map<ActorCell, Supervisor<ActorCell>>();
+  readonly #supervisors = new Map<ActorCell, Supervisor>();
   #shutdown: Promise<void> | undefined;
 
   constructor(realm: Realm, runtime: Runtime, supervision: Supervision) {
@@ -36,10 +38,8 @@ export class Root implements Parent {
   }
 
   stop(actor: ActorReference<never>): Promise<void> {
-    for (const cell of this.#cells.values()) {
-      if (cell.reference === actor) return this.#stopCell(cell, { kind: "stopped" });
-    }
-    return Promise.resolve(); // the actor has ended already
+    const cell = [...this.#cells.values()].find(({ reference }) => reference === actor);
+    return cell === undefined ? Promise.resolve() : this.#stopCell(cell, { kind: "stopped" });
   }
 
   shutdown(): Promise<void> {
@@ -48,11 +48,8 @@ export class Root implements Parent {
   }
 
   childCrashed(child: ActorCell, error: unknown): void {
-    let supervisor = this.#supervisors.get(child);
-    if (supervisor === undefined) {
-      supervisor = this.#supervisorOf(child);
-      this.#supervisors.set(child, supervisor);
-    }
+    const supervisor = this.#supervisors.get(child) ?? this.#supervisorOf(child);
+    this.#supervisors.set(child, supervisor);
     supervisor.crashed(child, error);
   }
 
@@ -62,12 +59,12 @@ export class Root implements Parent {
     this.#cells.delete(child.name);
   }
 
-  #supervisorOf(child: ActorCell): Supervisor<ActorCell> {
+  #supervisorOf(child: ActorCell): Supervisor {
     return new Supervisor({
       supervision: this.#supervision,
       world: this.#realm.world,
       children: new Map([[child.name, child]]),
-      escalate: (_child, error) => {
+      escalate: (error) => {
         this.#realm.world.onUnhandled(child.path, error);
         void this.#stopCell(child, { kind: "failed", error });
       },

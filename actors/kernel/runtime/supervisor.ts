@@ -3,7 +3,7 @@
  * each cell. A child belongs to the newest restart that names it. An older restart passes that child over, so that
  * overlapping restarts never start a child twice.
  */
-import type { Supervision, Termination } from "../actor.ts";
+import type { Supervision, Termination, Timer } from "../actor.ts";
 import { decide } from "../supervision.ts";
 import type { TimedWorld } from "../world.ts";
 import { createSupervision, type SupervisionEffect, stepSupervision } from "./supervision_machine.ts";
@@ -18,27 +18,27 @@ export interface Supervised {
   stop(termination: Termination): Promise<void>;
 }
 
-export interface SupervisorOptions<Child extends Supervised> {
+interface SupervisorOptions {
   readonly supervision: Supervision;
   readonly world: TimedWorld;
   /** The children, in the order of their start. */
-  readonly children: ReadonlyMap<string, Child>;
-  /** Passes the crash of `child` up. */
-  escalate(child: Child, error: unknown): void;
+  readonly children: ReadonlyMap<string, Supervised>;
+  /** Passes a child's crash up. */
+  escalate(error: unknown): void;
 }
 
-export class Supervisor<Child extends Supervised> {
-  readonly #options: SupervisorOptions<Child>;
-  readonly #restartOf = new Map<Child, symbol>();
-  readonly #delays = new Set<{ cancel(): void }>();
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #restartOf = new Map<Supervised, symbol>();
+  readonly #delays = new Set<Timer>();
   readonly #state;
 
-  constructor(options: SupervisorOptions<Child>) {
+  constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#state = createSupervision(options.supervision);
   }
 
-  crashed(child: Child, crash: unknown): void {
+  crashed(child: Supervised, crash: unknown): void {
     const { supervision, world, children } = this.#options;
     const { directive, error } = decide(supervision, crash);
     const siblings = [...children.keys()];
@@ -47,7 +47,7 @@ export class Supervisor<Child extends Supervised> {
     for (const effect of effects) this.#perform(effect, child, error);
   }
 
-  ended(child: Child): void {
+  ended(child: Supervised): void {
     this.#restartOf.delete(child);
     stepSupervision(this.#state, { type: "ended", child: child.name }, this.#options.world.nowMs());
   }
@@ -59,33 +59,30 @@ export class Supervisor<Child extends Supervised> {
     this.#restartOf.clear();
   }
 
-  #perform(effect: SupervisionEffect, child: Child, error: unknown): void {
+  #perform(effect: SupervisionEffect, child: Supervised, error: unknown): void {
     switch (effect.type) {
-      case "restart": {
-        const named = effect.children.map((name) => this.#options.children.get(name));
+      case "restart":
         void this.#restart(
-          named.filter((cell) => cell !== undefined),
+          effect.children.flatMap((name) => this.#options.children.get(name) ?? []),
           effect.delayMs,
         );
         return;
-      }
       case "stop":
         void child.stop({ kind: "failed", error });
         return;
       case "escalate":
-        this.#options.escalate(child, error);
+        this.#options.escalate(error);
         return;
     }
   }
 
-  async #restart(children: readonly Child[], delayMs: number): Promise<void> {
+  async #restart(children: readonly Supervised[], delayMs: number): Promise<void> {
     const restart = Symbol("restart");
     for (const child of children) this.#restartOf.set(child, restart);
     for (const child of [...children].reverse()) await child.suspend();
     await this.#delay(delayMs);
     for (const child of children) {
-      if (this.#restartOf.get(child) !== restart) continue;
-      await child.resume();
+      if (this.#restartOf.get(child) === restart) await child.resume();
     }
   }
 

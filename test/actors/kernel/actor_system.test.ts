@@ -8,7 +8,7 @@ import type {
   Termination,
 } from "../../../actors/kernel/actor.ts";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
-import { CHILDREN_MAX } from "../../../actors/kernel/runtime/actor_cell.ts";
+import { CHILDREN_MAX } from "../../../actors/kernel/runtime/actor_name.ts";
 import { kindOf } from "../../../actors/kernel/runtime/kernel_statistics.ts";
 import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";

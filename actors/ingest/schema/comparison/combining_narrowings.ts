@@ -69,9 +69,7 @@ function indexes(length: number, likely = -1): readonly number[] {
   return likely < 0 || likely >= length ? all : [likely, ...all];
 }
 
-/**
- * Each branch must follow from the old schema, or be out of reach, or follow from the same branch of an old condition.
- */
+/** Each branch must follow from the old schema, be out of reach, or follow from the same branch of an old condition. */
 function conditionNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const { if: condition } = to;
   if (condition === undefined) return [];

@@ -1,5 +1,4 @@
 /** The questions that the rules of single keywords ask about an old schema; `schema_comparison.ts` answers them. */
-
 import type { JsonSchema } from "../keywords.ts";
 import type { ComparisonBudget } from "./comparison_budget.ts";
 import type { SchemaDocument } from "./schema_document.ts";
@@ -27,17 +26,11 @@ export interface Comparing {
   isApart(wide: unknown, narrow: unknown): boolean;
   /** Whether a part of an old schema and one of a new schema judge alike at sight. */
   readonly same: (wide: unknown, narrow: unknown) => boolean;
-  /**
-   * The old schema of a member for which all of `wides` hold. `partsOf` finds the schemas within one that judge
-   * members.
-   */
+  /** The old schema of a member for which all of `wides` hold. `partsOf` finds a schema's parts that judge members. */
   join(wides: readonly unknown[], old: Old, partsOf: (schema: Fields) => readonly unknown[]): unknown;
   /** The old schema where all of `wides` hold, at the place of `old`. */
   joinInPlace(wides: readonly unknown[], old: Old): unknown;
-  /**
-   * An old schema without a keyword, and without `unevaluated...`, which would refuse the values that the keyword
-   * allowed.
-   */
+  /** An old schema without a keyword, and without `unevaluated...`, which would refuse what the keyword allowed. */
   without(schema: JsonSchema, keyword: string): JsonSchema;
   /** Makes a value once for each name, so that the same pair of schemas is recognised. */
   make<Made>(name: string, make: () => Made): Made;

@@ -3,10 +3,7 @@
  * on every machine and at every start. Every loop whose length the schemas decide takes its steps before it begins.
  */
 
-/**
- * The most steps of one comparison, each as long as a step of `run.ts`. All of them take 50 to 200 ms on one core of
- * 2026.
- */
+/** The most steps of one comparison, each as long as a step of `run.ts`: 50 to 200 ms on one core of 2026. */
 const STEPS_MAX = 8_000_000;
 
 /** Thrown where the steps are spent, and caught where the comparison began. */

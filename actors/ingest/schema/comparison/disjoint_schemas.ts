@@ -1,7 +1,4 @@
-/**
- * Whether no value can match all schemas of two sides. It shows, for example, that the branches of a union are apart.
- */
-
+/** Whether no value can match all schemas of two sides, such as the branches of a union. */
 import { isSchemaObject } from "../keywords.ts";
 import { listedValues } from "./listed_values.ts";
 import { type NumberRange, rangeOf } from "./schema_bounds.ts";
@@ -9,7 +6,6 @@ import type { SchemaDocument } from "./schema_document.ts";
 import { fieldsOf, listOf } from "./schema_parts.ts";
 import { typesOfAll } from "./value_narrowings.ts";
 
-/** Steps to compare one pair. */
 const PAIR_STEPS = 300;
 
 export interface Side {

@@ -3,12 +3,11 @@
  * that it matches, or else by `additionalProperties`; an item by its place, or else by `items`. Where a name, pattern
  * or place is gone, the next rule judges its values and must allow them.
  */
-
 import { closingRulesBeyond, closingRulesOf } from "../evaluated_properties.ts";
 import { isSchemaObject } from "../keywords.ts";
 import type { Comparing, Old } from "./comparing.ts";
 import { countOf } from "./schema_bounds.ts";
-import { type Fields, fieldsOf, isMap, listOf, text } from "./schema_parts.ts";
+import { type Fields, fieldsOf, listOf, text } from "./schema_parts.ts";
 import { valuesOf } from "./value_narrowings.ts";
 
 export function objectNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
@@ -98,7 +97,7 @@ function enumeratedMembers(schema: Fields, by: Comparing, name?: string): readon
   by.budget.take(30 * values.length);
   const members = values.flatMap((value) => {
     if (Array.isArray(value)) return name === undefined ? value : [];
-    if (!isMap(value)) return [];
+    if (!isSchemaObject(value)) return [];
     if (name === undefined) return Object.values(value);
     return Object.hasOwn(value, name) ? [value[name]] : [];
   });
@@ -125,9 +124,7 @@ const NAME_STEPS = 100;
 
 const NONE: readonly unknown[] = [];
 
-/**
- * The rules that may judge a property. Called for every alternative and every name, so silent schemas must cost little.
- */
+/** The rules that may judge a property. Called for every alternative and name, so silent schemas must cost little. */
 const rulesThatMayJudge =
   (name: string, by: Comparing) =>
   (schema: Fields): readonly unknown[] => {
@@ -155,7 +152,7 @@ const ON_MEMBERS: ReadonlySet<string> = new Set([
 
 export const hasSayOnMembers = (schema: Fields): boolean =>
   Object.keys(schema).some((keyword) => ON_MEMBERS.has(keyword)) ||
-  (valuesOf(schema) ?? []).some((value) => isMap(value) || Array.isArray(value));
+  (valuesOf(schema) ?? []).some((value) => typeof value === "object" && value !== null);
 
 /** Whether a schema has no say on a property of this name, and allows any value of it. */
 export function isSilentOn(schema: Fields, name: string, by: Comparing): boolean {
@@ -209,8 +206,8 @@ export const arrayNarrowings = (old: Old, to: Fields, path: string, by: Comparin
 
 function itemsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const wides = old.holding;
-  const after = to.prefixItems === undefined ? [] : listOf(to.prefixItems);
-  const placesBefore = wides.map(({ prefixItems }) => (prefixItems === undefined ? 0 : listOf(prefixItems).length));
+  const after = listOf(to.prefixItems ?? []);
+  const placesBefore = wides.map(({ prefixItems = [] }) => listOf(prefixItems).length);
   const most = countOf("maxItems", wides);
   const places = Math.min(most, Math.max(after.length, ...placesBefore));
   const narrowRest = to.items ?? true;
@@ -229,20 +226,16 @@ const ruleOfPlace = ({ prefixItems = [], items = true }: Fields, index: number):
 
 function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.contains === undefined || (to.minContains === 0 && to.maxContains === undefined)) return [];
+  // Items that matched the old `contains` match the new one. More items may match, so no `maxContains` may be set.
+  const isStillContained = (from: Fields): boolean =>
+    to.maxContains === undefined &&
+    by.isFollowed(by.join([from.contains], old, rulesOfItems(by)), to.contains, `${path}/contains`);
   const isKept = old.holding.some(
     (from) =>
       from.contains !== undefined &&
       Number(to.minContains ?? 1) <= Number(from.minContains ?? 1) &&
       Number(to.maxContains ?? Number.POSITIVE_INFINITY) >= Number(from.maxContains ?? Number.POSITIVE_INFINITY) &&
-      (by.same(from.contains, to.contains) || isContainedStill(from, old, to, path, by)),
+      (by.same(from.contains, to.contains) || isStillContained(from)),
   );
   return isKept ? [] : [`${path}/contains: changed: it cannot be shown to allow what was allowed`];
 }
-
-/**
- * Whether items that matched the old `contains` match the new one. More items may match, so no `maxContains` may be
- * set.
- */
-const isContainedStill = (from: Fields, old: Old, to: Fields, path: string, by: Comparing): boolean =>
-  to.maxContains === undefined &&
-  by.narrowings(by.join([from.contains], old, rulesOfItems(by)), to.contains, `${path}/contains`).length === 0;

@@ -2,13 +2,11 @@
  * Whether parts of two schemas judge alike at sight: they are equal but for annotations, identities and the places of
  * definitions, and so are the schemas that their references lead to. `schema_comparison.ts` does the inference.
  */
-
 import { isSame, sizeOf } from "../equality.ts";
 import { isAnnotation, isSchemaObject, type JsonSchema, placeOf } from "../keywords.ts";
 import type { ComparisonBudget } from "./comparison_budget.ts";
 import type { SchemaDocument } from "./schema_document.ts";
 
-/** Steps to compare one pair. */
 const PAIR_STEPS = 60;
 const KNOWN_STEPS = 10;
 
@@ -93,7 +91,6 @@ export class SameAtSight {
     return pairs;
   }
 
-  /** The same for the values of one keyword. */
   #pairsOfKeyword(keyword: string, wide: unknown, narrow: unknown): readonly Pair[] | undefined {
     const place = placeOf(keyword);
     if (place === "schema" || place === "list") return [[wide, narrow]];
@@ -114,9 +111,6 @@ const seeing = (schema: unknown, document: SchemaDocument): unknown =>
     ? document.wholeOf(schema)
     : schema;
 
-/**
- * The keywords that judge values: no annotations, no identities, and no definitions, which judge where a reference
- * leads.
- */
+/** The keywords that judge values: no annotations, no identities, and no definitions, which judge by reference alone. */
 const judging = (schema: JsonSchema): readonly [string, unknown][] =>
   Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) && !NAMES.has(keyword));

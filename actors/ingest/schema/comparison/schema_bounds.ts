@@ -40,9 +40,7 @@ export function rangeOf(schemas: readonly Fields[], types: ReadonlySet<string> |
   return { isWhole, ...(least === undefined ? {} : { least }), ...(most === undefined ? {} : { most }) };
 }
 
-/**
- * @param sign 1 for the upper edge of whole numbers, -1 for the lower; undefined where the numbers need not be whole
- */
+/** @param sign 1 for the upper edge of whole numbers, -1 for the lower; undefined for numbers of any kind */
 function edgeOf(limit: unknown, isExclusive: boolean, sign: 1 | -1 | undefined): readonly Edge[] {
   if (!isNumeric(limit) || (typeof limit === "number" && !Number.isFinite(limit))) return [];
   if (sign === undefined) return [{ limit, isExclusive }];

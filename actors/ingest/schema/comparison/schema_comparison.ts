@@ -14,7 +14,6 @@
  *   K6. Schemas within `not` and `if` are held against each other the other way around, and without the exception of
  *       K3.
  */
-
 import type { CompilePattern } from "../../../kernel/linear_pattern.ts";
 import { isSchemaObject, type JsonSchema } from "../keywords.ts";
 import { combiningNarrowings } from "./combining_narrowings.ts";
@@ -48,9 +47,8 @@ export function narrowingsOf(
   const budget = new ComparisonBudget();
   let comparison: Comparison | undefined;
   try {
-    const [before, after] = [previous, next].map((one) => new SchemaDocument(one, compilePattern, budget));
-    if (before === undefined || after === undefined) return [];
-    comparison = new Comparison(before, after, budget);
+    const documentOf = (schema: JsonSchema) => new SchemaDocument(schema, compilePattern, budget);
+    comparison = new Comparison(documentOf(previous), documentOf(next), budget);
     return comparison.narrowings(previous, next, "");
   } catch (error) {
     if (!(error instanceof BudgetSpentError)) throw error;
@@ -95,7 +93,7 @@ class Comparison implements Comparing {
     const pair = `${this.#nameOf(wides)}/${this.#nameOf(besides)}/${this.#nameOf(parts)}`;
     if (this.#underWay.has(pair)) return [];
     this.budget.take(
-      PAIR_STEPS + pair.length + wides.reduce<number>((sum, one) => sum + lengthOf(fieldsOf(one).enum), 0),
+      PAIR_STEPS + pair.length + wides.reduce<number>((sum, one) => sum + listOf(fieldsOf(one).enum ?? []).length, 0),
     );
     if (this.#underWay.size >= DEPTH_MAX)
       return [`${path || "/"}: the schemas nest too deep to be held against each other`];
@@ -137,9 +135,7 @@ class Comparison implements Comparing {
     return isAllowed ? [] : reasons;
   }
 
-  /**
-   * K5. Undefined where the values cannot be listed, and where inference may name a better reason for a lost value.
-   */
+  /** K5. Undefined where the values cannot be listed, or where inference may name a better reason for a lost value. */
   #listedNarrowings(holding: readonly Fields[], narrow: unknown, path: string): readonly string[] | undefined {
     const listed = listedValues(holding);
     if (listed === undefined) return undefined;
@@ -223,7 +219,6 @@ class Comparison implements Comparing {
     return areDisjoint({ document: this.before, schemas: [wide] }, { document: this.after, schemas: [narrow] });
   }
 
-  /** K6: the new schema held against the old one. */
   get reversed(): Comparison {
     if (this.#reversed !== undefined) return this.#reversed;
     this.#reversed = new Comparison(this.after, this.before, this.budget, true);
@@ -256,7 +251,6 @@ class Comparison implements Comparing {
     });
   }
 
-  /** Makes a schema once for each name, so that the same pair is recognised. */
   make<Made>(name: string, make: () => Made): Made {
     const known = this.#made.get(name);
     if (known !== undefined) return known as Made;
@@ -279,5 +273,3 @@ class Comparison implements Comparing {
     return this.#numbers.size - 1;
   }
 }
-
-const lengthOf = (value: unknown): number => (Array.isArray(value) ? value.length : 0);

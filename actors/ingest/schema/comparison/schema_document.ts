@@ -18,7 +18,6 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
 
 const NONE: readonly unknown[] = [];
 
-/** Steps to visit one schema. */
 const VISIT_STEPS = 12;
 
 export class SchemaDocument {
@@ -36,7 +35,6 @@ export class SchemaDocument {
     this.#judge = new ValueJudge(root, compilePattern, budget);
   }
 
-  /** The schemas that the references of a schema lead to. */
   targetsOf(schema: JsonSchema): readonly unknown[] {
     if (schema.$ref === undefined && schema.$dynamicRef === undefined) return NONE;
     const known = this.#targets.get(schema);

@@ -3,7 +3,6 @@
  * judge the members that no other schema for the same value looks at: neither a sibling, nor a schema that a sibling
  * refers to or holds as an alternative.
  */
-
 import { type Evaluated, evaluatedBy, everEvaluated, includes } from "../evaluated_properties.ts";
 import { isSchemaObject, type JsonSchema } from "../keywords.ts";
 import type { Comparing, Old } from "./comparing.ts";
@@ -105,7 +104,6 @@ function isConditionLookedAt(from: Fields, parts: readonly Fields[], looked: Eva
   return parts.some((part) => condition.every((keyword) => by.same(from[keyword], part[keyword])));
 }
 
-/** Keywords by which items count as evaluated. */
 const EVALUATING_ITEMS = [
   ...["prefixItems", "items", "contains", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas"],
 ];

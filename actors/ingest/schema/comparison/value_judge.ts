@@ -39,7 +39,6 @@ export class ValueJudge {
     return isMatch;
   }
 
-  /** Whether a pattern is found in a property's name. */
   isFound(pattern: string, name: string): boolean {
     const compiled = this.#pattern(pattern);
     this.#budget.take(compiled.stepsFor(name));

@@ -37,10 +37,7 @@ const typeOf = (value: unknown): string => {
   return Array.isArray(value) ? "array" : typeof value;
 };
 
-/**
- * The types that a schema allows, by its `type` or by its allowed values; undefined for any. A number may be an
- * integer.
- */
+/** The types that a schema allows, by `type` or by allowed values; undefined for any. A number may be an integer. */
 function typesOf(schema: Fields): readonly string[] | undefined {
   const types = schema.type === undefined ? valuesOf(schema)?.map(typeOf) : listOf(schema.type).map(String);
   return types?.flatMap((type) => (type === "number" ? NUMBERS : type));
@@ -109,7 +106,6 @@ const CHANGED: ReadonlySet<string> = new Set(["multipleOf", "format", "pattern",
 
 const JUDGING_VALUES: ReadonlySet<string> = new Set(["type", "enum", "const", ...BOUNDS, ...CHANGED]);
 
-/** The reasons for one bound, `keyword`. */
 function boundNarrowings(
   keyword: string,
   from: readonly Fields[],

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ANSWER_LIMITS, answerMemory, beginAnswer } from "../../../../actors/ingest/http/http_answers.ts";
+import { MEMORY_LIMITS } from "../../../../actors/ingest/http/http_memory.ts";
 import { OverloadedError } from "../../../../protocols/errors.ts";
 
 /** A client that takes an answer and reads none of it. */
@@ -21,11 +22,11 @@ const reader = (client: string) => ({ client, connection: {} });
 const answerOf = (sizeBytes: number) => Buffer.alloc(sizeBytes, 0x20);
 
 test("answers take no more than the memory for answers, whichever clients read them", () => {
-  const memory = answerMemory(ANSWER_LIMITS.reserveBytes + 8 * MIB, () => 0);
+  const memory = answerMemory(MEMORY_LIMITS.reserveBytes + 8 * MIB, () => 0);
   for (let n = 0; n < 6; n += 1) beginAnswer(memory, reader("one"), taker()).made(answerOf(MIB));
   assert.throws(
     () => beginAnswer(memory, reader("one"), taker()),
-    (error: unknown) => error instanceof OverloadedError && error.retryAfterMs === ANSWER_LIMITS.retryAfterMs,
+    (error: unknown) => error instanceof OverloadedError && error.retryAfterMs === MEMORY_LIMITS.retryAfterMs,
   );
   assert.is(memory.usedBytes, 6 * MIB);
 });
@@ -67,18 +68,18 @@ test("large answers that are not read leave room for small ones, and a refused l
 
 test("a client that takes none of its answer keeps no other out; one that reads slowly keeps its answer", async () => {
   let nowMs = 0;
-  const memory = answerMemory(ANSWER_LIMITS.reserveBytes + 4 * MIB, () => nowMs);
+  const memory = answerMemory(MEMORY_LIMITS.reserveBytes + 4 * MIB, () => nowMs);
   const [making, mute, slow, later] = [taker(), taker(), taker(), taker()];
   beginAnswer(memory, reader("making"), making); // unfinished: the log is slow, not the client
   beginAnswer(memory, reader("mute"), mute).made(answerOf(MIB));
   const pieces = beginAnswer(memory, reader("slow"), slow).made(answerOf(MIB));
-  nowMs = ANSWER_LIMITS.stillMs - 1;
+  nowMs = MEMORY_LIMITS.stillMs - 1;
   for await (const piece of pieces) {
     assert.is((piece as Buffer).byteLength, ANSWER_LIMITS.pieceBytes);
     break;
   }
   assert.throws(() => beginAnswer(memory, reader("later"), later), /Cannot read records/);
-  nowMs = ANSWER_LIMITS.stillMs;
+  nowMs = MEMORY_LIMITS.stillMs;
   beginAnswer(memory, reader("later"), later).made(answerOf(10));
   assert.ok(mute.destroyed && !making.destroyed && !slow.destroyed && !later.destroyed);
 });

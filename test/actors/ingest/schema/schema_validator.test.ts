@@ -71,6 +71,7 @@ test("integers beyond 2^53 are integers, and are held against bounds and allowed
   assert.ok(takes({ format: "int64" }, 2n ** 63n - 1n) && !takes({ format: "int64" }, 2n ** 63n));
   assert.not(takes({ not: { type: "integer" } }, big));
   assert.not(takes({ uniqueItems: true }, [2 ** 60, 2n ** 60n]));
+  assert.not(takes({ uniqueItems: true }, [[2 ** 60], [2n ** 60n]]), "within items too");
   assert.ok(takes({ uniqueItems: true }, [big, big - 1n]));
 });
 

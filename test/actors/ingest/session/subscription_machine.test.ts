@@ -8,7 +8,7 @@ import {
   noteSize,
   PARTS_OF_A_TURN,
   readAnswered,
-  readCrowded,
+  readFailed,
   readsDue,
   type Subscription,
 } from "../../../../actors/ingest/session/subscription_machine.ts";
@@ -87,7 +87,7 @@ test("U2: the cursor moves over the records that were sent, and no further: a ba
   const part = { epoch: epoch(5), firstOffset: offset(50), count: 3, appendedAtMs: 1, schemaVersion: 1 };
   const sequences = { first: [0, 50, 0], count: 3 } as const;
   const batch = { ...part, producerId: "p", sequences, events: Uint8Array.of(0x90) };
-  readCrowded(subscription, 0, 0);
+  readFailed(subscription, 0, true, 0);
   const afterOf = () => due(subscription).map((read) => read.kind === "after" && read.after?.offset);
   assert.equal(afterOf(), [49], "a read without room moves nothing");
   const sent = readAnswered(subscription, 0, { kind: "records", batches: [batch] }, bounds);
@@ -132,7 +132,7 @@ test("U4: a partition within a batch that is sent in parts is read at most `PART
     const [read] = readsDue(subscription, { take });
     if (read === undefined) throw new Error("no read is due");
     noteSize(subscription, read.partition, 10, isCut(read.partition));
-    readCrowded(subscription, read.partition, 0);
+    readFailed(subscription, read.partition, true, 0);
     return read.partition;
   };
   const order = Array.from({ length: 4 + 2 * PARTS_OF_A_TURN }, () => readNext((partition) => partition === 1));
