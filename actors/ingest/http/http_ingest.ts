@@ -213,8 +213,19 @@ export class HttpIngest {
     idempotency: IdempotentRequest,
   ): Promise<IngestAnswer> {
     await this.#turns.enter();
-    if (this.#isClosed) this.#turns.leave();
-    this.#refuseClosed(request);
+    try {
+      this.#refuseClosed(request);
+      return await this.#appendAs(request, partitions, idempotency);
+    } finally {
+      this.#turns.leave();
+    }
+  }
+
+  async #appendAs(
+    request: IngestRequest,
+    partitions: readonly (number | undefined)[],
+    idempotency: IdempotentRequest,
+  ): Promise<IngestAnswer> {
     const { connect, connectFor } = this.#options;
     const refusals = this.#newRefusals();
     const options = {
@@ -231,7 +242,6 @@ export class HttpIngest {
     } finally {
       void producer.close({ timeoutMs: 0 });
       this.#open.delete(producer);
-      this.#turns.leave();
     }
   }
 
