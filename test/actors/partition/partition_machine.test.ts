@@ -1,64 +1,24 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { AppendBatch, Claim } from "../../../actors/log/log.ts";
-import type { PartitionReply, ReplyTo } from "../../../actors/partition/partition.ts";
+import type { ReplyTo } from "../../../actors/partition/partition.ts";
 import { endLife, stepPartition } from "../../../actors/partition/partition_machine.ts";
-import {
-  createPartition,
-  type PartitionEffect,
-  type PartitionMessage,
-  type Suspects,
-} from "../../../actors/partition/partition_messages.ts";
+import { createPartition, type PartitionMessage, type Suspects } from "../../../actors/partition/partition_messages.ts";
 import { suspect } from "../../../actors/partition/suspect_batches.ts";
-import { FencedError, InvariantError, UnavailableError } from "../../../protocols/errors.ts";
-import { epoch, offset, partitionId } from "../../../protocols/position.ts";
-import { firstSequence } from "../../../protocols/sequence.ts";
-
-const partition = { stream: "s", partition: partitionId(0) };
-const replyTo = {} as ReplyTo;
-const batch = (n: number, sizeBytes = 100): AppendBatch => ({
-  producerId: "p",
-  producerEpoch: 1,
-  previousSequence: n === 0 ? undefined : [0, n - 1, 0],
-  sequences: { first: [0, n, 0], count: 1 },
-  schemaVersion: 0,
-  events: new Uint8Array(sizeBytes),
-  appendedAtMs: 0,
-});
-const GRANT = { leaderEpoch: 1, tableVersion: 1 };
-const claim = (ofEpoch: number, sizeBytes = 0): Claim => ({
-  ownership: { partition, epoch: epoch(ofEpoch), store: "one" },
-  channels: new Map([["records", { epochs: [], firstOffset: offset(0), endOffset: offset(sizeBytes), sizeBytes }]]),
-  checkpoints: new Map(),
-});
-
-/** A machine whose effects are gathered. */
-function partitionUnderTest(
-  options: {
-    bytesMax?: number;
-    onFull?: "refuse" | "trim";
-    consumers?: string[];
-    grant?: typeof GRANT | undefined;
-  } = {},
-) {
-  const state = createPartition(
-    partition,
-    { bytesMax: options.bytesMax ?? 1e9, ageMaxMs: 1e9, onFull: options.onFull ?? "refuse" },
-    options.consumers ?? [],
-    "grant" in options ? options.grant : GRANT,
-  );
-  const tell = (message: PartitionMessage): readonly PartitionEffect[] => stepPartition(state, message, 1_000)[1];
-  const append = (...ns: number[]) =>
-    tell({ type: "append", items: ns.map((n) => ({ requestId: n, batch: batch(n) })), replyTo });
-  return { state, tell, append };
-}
-const kinds = (effects: readonly PartitionEffect[]) => effects.map((effect) => effect.type);
-const answersIn = (effects: readonly PartitionEffect[]): PartitionReply["answers"] =>
-  effects.flatMap((effect) => (effect.type === "reply" ? effect.answers : []));
-const written = (...ns: number[]) => ({
-  outcomes: ns.map((n) => ({ kind: "written" as const, firstOffset: offset(n), count: 1 })),
-  endOffset: offset(Math.max(...ns) + 1),
-});
+import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
+import { epoch, offset } from "../../../protocols/position.ts";
+import {
+  answersIn,
+  batch,
+  claim,
+  GRANT,
+  kinds,
+  partition,
+  partitionUnderTest,
+  refusedIn,
+  replyTo,
+  requestsIn,
+  written,
+} from "../../support/fakes/partition_under_test.ts";
 
 test("a claim that waits for its next attempt is made at once when the store answers, and never twice at a time", () => {
   const { tell } = partitionUnderTest();
@@ -111,64 +71,6 @@ test("P10: a batch of a producer's former life is refused once a later life open
     answersIn(tell({ ...request, requestId: 3, producerEpoch: 1 })).map(({ kind }) => kind),
     ["refused"],
   );
-});
-
-test("P1: an append is not answered before the log has answered it", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "start" });
-  tell({ type: "claimed", claim: claim(5) });
-  assert.equal(kinds(append(0)), ["append"]);
-  const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
-  assert.equal(kinds(effects), ["committed", "reply"]);
-  assert.is(answersIn(effects)[0]?.requestId, 0);
-});
-
-test("P2: batches that arrive while an append is in flight go together in the next one", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "claimed", claim: claim(5) });
-  append(0);
-  assert.equal(append(1), []);
-  assert.equal(append(2, 3), []);
-  const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
-  const next = effects.find((effect) => effect.type === "append");
-  assert.is(next?.type === "append" && next.batches.length, 3);
-});
-
-test("P7: while groups are large, waiting batches go at the next tick; a few senders do not wait", () => {
-  const { tell, append } = partitionUnderTest();
-  const appended = (...ns: number[]) => tell({ type: "appended", epoch: epoch(5), result: written(...ns) });
-  tell({ type: "claimed", claim: claim(5) });
-  append(0);
-  append(1, 2, 3, 4);
-  assert.ok(kinds(appended(0)).includes("append"), "a group of one makes none wait");
-  append(5);
-  const effects = appended(1, 2, 3, 4);
-  assert.equal(kinds(effects), ["committed", "reply", "wait"]);
-  const wait = effects.at(-1);
-  assert.equal(wait, { type: "wait", delayMs: 2, message: { type: "gathered" } });
-  assert.equal(append(6), [], "it joins those that wait");
-  const [group] = tell({ type: "gathered" });
-  assert.is(group?.type === "append" && group.batches.length, 2);
-  append(7);
-  assert.ok(kinds(appended(5, 6)).includes("append"), "after a small group none waits");
-});
-
-test("P7: a large group does not wait for a tick, and a tick after the ownership ended writes nothing", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "claimed", claim: claim(5) });
-  append(0, 1, 2, 3);
-  tell({ type: "append", items: [{ requestId: 4, batch: batch(4, 70_000) }], replyTo });
-  assert.ok(kinds(tell({ type: "appended", epoch: epoch(5), result: written(0, 1, 2, 3) })).includes("append"));
-  append(5, 6, 7, 8);
-  tell({ type: "appended", epoch: epoch(5), result: written(4) });
-  append(9);
-  assert.ok(kinds(tell({ type: "appended", epoch: epoch(5), result: written(5, 6, 7, 8) })).includes("wait"));
-  const error = new UnavailableError("STORE_UNAVAILABLE", "away");
-  tell({ type: "ownership_doubted", epoch: epoch(5), error });
-  assert.equal(tell({ type: "gathered" }), []);
-  const again = tell({ type: "claimed", claim: claim(6) }).at(-1);
-  assert.equal(again, { type: "wait", delayMs: 2, message: { type: "gathered" } });
-  assert.equal(kinds(tell({ type: "gathered" })), ["append"]);
 });
 
 test("P3: after an unknown outcome it claims first, then writes the batches in flight before later ones", () => {
@@ -279,18 +181,6 @@ test("P4: the answer to a trim never moves a channel's end back", () => {
   assert.is(state.channels.get("records")?.endOffset, 2);
 });
 
-test("a chain is opened after the appends that its asker sent before, so that no ack comes after opened", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "start" });
-  tell({ type: "claimed", claim: claim(5) });
-  append(0);
-  const open = { type: "open_chain", requestId: 9, producerId: "p", producerEpoch: 1 } as const;
-  assert.equal(kinds(tell({ ...open, replyTo: {} as ReplyTo })), ["call_chain"]);
-  assert.equal(kinds(tell({ ...open, replyTo })), []);
-  const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
-  assert.equal(kinds(effects), ["committed", "reply", "call_chain"]);
-});
-
 test("P8: the append in flight is answered before a partition is handed over, and new requests are refused", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
@@ -358,49 +248,6 @@ test("P9: a partition that was expected and is not granted refuses its waiting r
   assert.is(answer?.kind === "refused" && answer.error.code, "NOT_OWNER");
 });
 
-const fault = new InvariantError("Cannot append as its batches must have a stored form: a length is out of range");
-const refusedIn = (effects: readonly PartitionEffect[]) =>
-  answersIn(effects).flatMap((one) => (one.kind === "refused" ? [[one.requestId, one.error.code]] : []));
-const requestsIn = (effects: readonly PartitionEffect[]) =>
-  effects.flatMap((effect) =>
-    effect.type === "append" ? [effect.batches.map(({ sequences }) => firstSequence(sequences)[1])] : [],
-  );
-
-test("P11: of a group that fails by a bug of the program, only the faulty batch is refused", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "start" });
-  tell({ type: "claimed", claim: claim(1) });
-  assert.equal(requestsIn(append(0, 1, 2)), [[0, 1, 2]]);
-  assert.equal(kinds(tell({ type: "append_failed", epoch: epoch(1), error: fault })), ["disowned", "claim"]);
-  assert.equal(requestsIn(append(3)), []);
-  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(2) })), [[0]]);
-  assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(2), result: written(0) })), [[1]]);
-  assert.equal(refusedIn(tell({ type: "append_failed", epoch: epoch(2), error: fault })), [[1, "INVARIANT_VIOLATED"]]);
-  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(3) })), [[2]]);
-  assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(3), result: written(2) })), [[3]]);
-  // When the batch is sent again it is refused at once, without a claim.
-  assert.equal(refusedIn(append(1)), [[1, "INVARIANT_VIOLATED"]]);
-});
-
-test("P11: a batch that fails alone is refused at its first failure, and the partition goes on", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "start" });
-  tell({ type: "claimed", claim: claim(1) });
-  append(0);
-  assert.equal(refusedIn(tell({ type: "append_failed", epoch: epoch(1), error: fault })), [[0, "INVARIANT_VIOLATED"]]);
-  tell({ type: "claimed", claim: claim(2) });
-  assert.equal(requestsIn(append(1)), [[1]]);
-});
-
-test("P11: a failure of the store makes no batch suspect", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "start" });
-  tell({ type: "claimed", claim: claim(1) });
-  append(0, 1);
-  tell({ type: "append_failed", epoch: epoch(1), error: new UnavailableError("TIMEOUT", "silent") });
-  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(2) })), [[0, 1]]);
-});
-
 test("P11: a suspect batch stays suspect over the lives of the partition's actor", () => {
   const suspects: Suspects = new Map();
   suspect(suspects, [{ batch: batch(0) }, { batch: batch(1) }]);
@@ -414,20 +261,6 @@ test("P11: a suspect batch stays suspect over the lives of the partition's actor
   assert.equal(refusedIn(effects), [[1, "INVARIANT_VIOLATED"]]);
   assert.equal(requestsIn(effects), [[0]]);
   assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(1), result: written(0) })), [[2]]);
-});
-
-test("P11: a refused batch is accepted again once its first event was written within another batch", () => {
-  const { tell, append } = partitionUnderTest();
-  tell({ type: "start" });
-  tell({ type: "claimed", claim: claim(1) });
-  append(1);
-  tell({ type: "append_failed", epoch: epoch(1), error: fault });
-  tell({ type: "claimed", claim: claim(2) });
-  const wider = { ...batch(0), sequences: { first: [0, 0, 0], count: 3 } } as const;
-  tell({ type: "append", items: [{ requestId: 0, batch: wider }], replyTo });
-  assert.equal(refusedIn(append(1)), [[1, "INVARIANT_VIOLATED"]]);
-  tell({ type: "appended", epoch: epoch(2), result: written(0) });
-  assert.equal(requestsIn(append(1)), [[1]]);
 });
 
 test("requests that wait when the life of a partition's actor ends are answered NOT_READY", () => {
