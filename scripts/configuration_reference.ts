@@ -38,7 +38,8 @@ Exactly one of:
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
 \`timeMs\`. Whole numbers are computed exactly within 64 bits, and a result beyond them fails. A quotient is a double:
 \`event.a / 100\` of 1250 is 12.5. Times are compared to the
-millisecond. An expression that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
+millisecond. An expression that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on. A function that has not
+answered for a record within 30 s is called again later, and the log names the record.
 `;
 
 export function renderReference(): string {

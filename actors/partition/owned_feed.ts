@@ -116,6 +116,14 @@ export class OwnedFeed implements PartitionFeed {
     return { epoch: this.epoch, firstOffset, ...storedBatch(batch) };
   }
 
+  /** The log has told how much each channel takes, headers and traces included. */
+  measured(channels: ReadonlyMap<Channel, ChannelBounds>): void {
+    for (const [channel, { sizeBytes }] of channels) {
+      const known = this.#bounds.get(channel);
+      if (known !== undefined) this.#bounds.set(channel, { ...known, sizeBytes });
+    }
+  }
+
   /** Retention moved the beginning of a channel. */
   trimmed(channel: Channel, bounds: ChannelBounds): void {
     const known = this.bounds(channel);

@@ -242,7 +242,11 @@ class PartitionShell implements Shell<PartitionState, PartitionMessage, Partitio
       const cursor = await log.seek(partition, channel, agedBeforeMs);
       if (cursor !== undefined) this.#context.tell({ type: "aged", channel, beforeOffset: offset(cursor.offset + 1) });
     });
-    await Promise.all([log.expireChains(ownership, this.#context.nowMs()), ...seeks]);
+    const described = log.describe(partition).then((channels = new Map()) => {
+      this.#feed?.measured(channels);
+      this.#context.tell({ type: "described", epoch: ownership.epoch, channels });
+    });
+    await Promise.all([log.expireChains(ownership, this.#context.nowMs()), described, ...seeks]);
   }
 
   #storeError(error: unknown, action: string): HeadraceError {

@@ -20,6 +20,7 @@
  *       may be lost with a tail, and the later life would take the former's events for its own (E1).
  *   P11. An append that fails by a bug of this program is tried again batch by batch. The batch that fails alone is refused
  *       (`INVARIANT_VIOLATED`), also when it comes again, and the others are written (E25).
+ *   P12. Retention by size goes by the bytes that the log stores for each channel, headers and traces included.
  */
 import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
@@ -42,7 +43,7 @@ import {
   reply,
   type Waiting,
 } from "./partition_messages.ts";
-import { moveBeginning, SWEEP_LATER, sweep, trimEffects } from "./partition_retention.ts";
+import { measured, moveBeginning, SWEEP_LATER, sweep, trimEffects } from "./partition_retention.ts";
 import { refuseSuspects, suspect } from "./suspect_batches.ts";
 
 /** Steps the machine: updates the state in place, and returns the effects in their order. */
@@ -103,6 +104,8 @@ function effectsOf(state: PartitionState, message: PartitionMessage, nowMs: numb
       return [];
     case "sweep_due":
       return sweep(state, nowMs);
+    case "described":
+      return isCurrent(state, message.epoch) ? measured(state, message.channels) : [];
     case "aged":
       return trimEffects(state, message.channel, message.beforeOffset);
     case "trimmed":

@@ -101,6 +101,8 @@ export type PartitionMessage =
   | { readonly type: "ownership_doubted"; readonly epoch: Epoch; readonly error: HeadraceError }
   | { readonly type: "channel_advanced"; readonly epoch: Epoch; readonly channel: Channel; readonly endOffset: Offset }
   | { readonly type: "sweep_due" }
+  /** The channels as the log keeps them, for retention by size. */
+  | { readonly type: "described"; readonly epoch: Epoch; readonly channels: ReadonlyMap<Channel, ChannelBounds> }
   | { readonly type: "aged"; readonly channel: Channel; readonly beforeOffset: Offset }
   | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
 

@@ -5,10 +5,10 @@
 import { FencedError, OverloadedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { Machine } from "../../protocols/machine.ts";
-import { cursorBefore, type Position } from "../../protocols/position.ts";
+import { cursorBefore, type Position, partitionName } from "../../protocols/position.ts";
 import { traceparentAt } from "../../protocols/traceparent.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
-import type { ActorDefinition } from "../kernel/actor.ts";
+import type { ActorDefinition, Timer } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
@@ -31,6 +31,15 @@ import type { Pipeline, PipelineInstance } from "./pipeline.ts";
 const READ_BYTES_MAX = 262_144;
 /** A snapshot of up to this size is stored with every append; a larger one every `inputsPerSnapshot` inputs. */
 const SMALL_SNAPSHOT_BYTES = 16_384;
+/** Milliseconds after which the steps of one record count as hanging: their inputs are read and run again, and the reason is told. */
+const RECORD_WITHIN_MS = 30_000;
+
+/** One run of the steps over the inputs read last. */
+interface Run {
+  /** Index of the input in hand. */
+  at: number;
+  isOver: boolean;
+}
 
 export interface OutboxOptions {
   readonly pipeline: Pipeline;
@@ -65,6 +74,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
   #instance: PipelineInstance;
   #inputs: readonly StoredRecord[] = [];
   #snapshot: Uint8Array | undefined;
+  #hangs: Timer | undefined;
 
   constructor(options: OutboxOptions, context: MachineContext<OutboxMessage>) {
     this.#options = options;
@@ -145,16 +155,45 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     }
   }
 
-  /** One input after the other: steps that keep state see them in order. */
+  /** A step may be a user's function that never answers: its record is then told, and run again (B3). */
   async #run(): Promise<OutboxMessage> {
+    const run: Run = { at: 0, isOver: false };
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#watch(run, reject);
+        this.#runInputs(run).then(resolve, reject);
+      });
+    } finally {
+      run.isOver = true;
+      this.#hangs?.cancel();
+    }
+  }
+
+  #watch(run: Run, reject: (error: Error) => void): void {
+    const { at } = run;
+    this.#hangs = this.#context.callAfter(RECORD_WITHIN_MS, () => {
+      if (run.isOver) return;
+      if (run.at !== at) return this.#watch(run, reject);
+      const { pipeline, feed } = this.#options;
+      const place = `${partitionName(feed.partition)} at offset ${this.#inputs[at]?.position.offset}`;
+      const reason = `its steps must answer within ${RECORD_WITHIN_MS} ms: they have not`;
+      reject(new UnavailableError("TIMEOUT", `Cannot run pipeline ${pipeline.name} on ${place} as ${reason}`));
+    });
+  }
+
+  /** One input after the other: steps that keep state see them in order. */
+  async #runInputs(run: Run): Promise<OutboxMessage> {
     const { feed, timeOf } = this.#options;
+    const instance = this.#instance;
     const hide = (text: string) => this.#options.hide?.(text) ?? text;
     const outputs: OutboxOutput[] = [];
     for (const { position, event, batch, index: place } of this.#inputs) {
+      if (run.isOver) break; // nobody waits for this run any more
       const timeMs = timeOf(event, batch.appendedAtMs);
       const traceparent = traceparentAt(batch, place);
       const base = { timeMs, ...(traceparent === undefined ? {} : { traceparent }) };
-      const result = await this.#instance.run(event, { ...feed.partition, position, timeMs });
+      const result = await instance.run(event, { ...feed.partition, position, timeMs });
+      run.at += 1;
       const records: OutboxRecord[] =
         result.kind === "outputs"
           ? result.events.map((output) => ({ ...base, event: output }))
@@ -166,7 +205,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     const end = this.#inputs.at(-1)?.position;
     if (end === undefined)
       throw new UnavailableError("NOT_READY", "Cannot run a pipeline as inputs must have been read: none were");
-    this.#snapshot = encodeEvents(this.#instance.snapshot(), { asRecords: false });
+    this.#snapshot = encodeEvents(instance.snapshot(), { asRecords: false });
     const isStateSmall = this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES;
     return { type: "ran", end, inputs: this.#inputs.length, outputs, isStateSmall };
   }

@@ -168,6 +168,29 @@ test("P5: a consumer's report under an earlier claim does not count, because tha
   assert.is(state.consumers.size, 0);
 });
 
+test("P12: small events with long headers count with the bytes that the log stores for them", () => {
+  const { tell, append } = partitionUnderTest({ bytesMax: 1_000 });
+  tell({ type: "claimed", claim: claim(5) });
+  append(0, 1);
+  tell({ type: "appended", epoch: epoch(5), result: written(0, 1) });
+  assert.not(kinds(tell({ type: "sweep_due" })).includes("trim"), "200 bytes of events");
+  const stored = { epochs: [], firstOffset: offset(0), endOffset: offset(2), sizeBytes: 2_000 };
+  const trim = (channels: object): unknown =>
+    tell({ type: "described", epoch: epoch(5), ...channels } as PartitionMessage);
+  assert.equal(trim({ channels: new Map([["records", stored]]) }), [
+    { type: "trim", ownership: claim(5).ownership, channel: "records", beforeOffset: 1 },
+  ]);
+  assert.equal(trim({ channels: new Map([["rejected", stored]]), epoch: epoch(4) }), [], "of a former ownership");
+});
+
+test("P12: the channel of rejected events is trimmed by size too, though the owner does not count its events", () => {
+  const { tell } = partitionUnderTest({ bytesMax: 1_000 });
+  tell({ type: "claimed", claim: claim(5) });
+  const rejected = { epochs: [], firstOffset: offset(0), endOffset: offset(10), sizeBytes: 4_000 };
+  const effects = tell({ type: "described", epoch: epoch(5), channels: new Map([["rejected", rejected]]) });
+  assert.equal(effects, [{ type: "trim", ownership: claim(5).ownership, channel: "rejected", beforeOffset: 8 }]);
+});
+
 test("P4: the answer to a trim never moves a channel's end back", () => {
   const { state, tell, append } = partitionUnderTest();
   tell({ type: "start" });

@@ -1,0 +1,65 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
+import { outboxActor, outboxChannel } from "../../../actors/pipeline/outbox_actor.ts";
+import type { OutboxReport } from "../../../actors/pipeline/outbox_machine.ts";
+import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
+import type { Event } from "../../../protocols/event.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
+import { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { fakeWorld } from "../../support/fakes/fake_world.ts";
+import { atRest, until } from "../../support/until.ts";
+
+const codec = {
+  encode: (events: readonly unknown[]) => encodeEvents(events as never, { asRecords: false }),
+  decode: (bytes: Uint8Array): readonly unknown[] => decodeTrustedEvents(bytes),
+};
+
+test("a step that never answers is told with its record, and the record is run again from the stored state (B3)", async () => {
+  const world = fakeWorld();
+  const system = await createActorSystem({ world });
+  const partition = new FakePartition(codec);
+  partition.store("records", 1, [{ n: 0 }, { n: 1 }]);
+  const hanging: (() => void)[] = [];
+  let runs = 0;
+  const instantiate: Pipeline["instantiate"] = () => ({
+    run: async (event: Event) => {
+      runs += 1;
+      if (event.n === 1 && hanging.length === 0) await new Promise<void>((resolve) => hanging.push(resolve));
+      return { kind: "outputs", events: [event] };
+    },
+    snapshot: () => [],
+    restore: () => undefined,
+  });
+  const pipeline = { name: "slow", isDeterministic: false, steps: [], instantiate } as unknown as Pipeline;
+  const reports: OutboxReport[] = [];
+  const feed = partition.feed(1);
+  system.spawn(
+    outboxActor({
+      pipeline,
+      feed,
+      timeOf: (_, appendedAtMs) => appendedAtMs,
+      observe: (report) => reports.push(report),
+    }),
+  );
+  await until(() => hanging.length === 1);
+  for (let times = 0; times < 3; times += 1) {
+    world.advance(30_000);
+    await atRest();
+  }
+  const [retry] = reports;
+  assert.match(
+    retry?.kind === "retry" ? retry.reason : "",
+    /Cannot run pipeline slow on .* at offset 1 as its steps must answer within 30000 ms/,
+  );
+  world.advance(60_000);
+  await until(() => partition.batches.has(outboxChannel("slow")));
+  assert.is(partition.end(outboxChannel("slow")), 2, "each output once");
+  const before = runs;
+  hanging[0]?.(); // the answer that comes too late goes nowhere
+  await atRest();
+  assert.is(runs, before);
+  await system.shutdown();
+});
+
+test.run();
