@@ -1,7 +1,4 @@
-/**
- * The reasons why a node closes a connection: close codes of RFC 6455, section 7.4, and of the IANA registry that it
- * names.
- */
+/** Why a node closes a connection: close codes of RFC 6455, section 7.4, and of the IANA registry that it names. */
 import { type HeadraceError, InvariantError, OverloadedError, UnavailableError } from "../errors.ts";
 
 /** The close codes that a node uses. */
@@ -28,7 +25,5 @@ export function closeCodeOf(error: HeadraceError): number {
   return error instanceof InvariantError ? CLOSE_CODES.failed : CLOSE_CODES.refused;
 }
 
-/**
- * The close reason after an `error` frame: the error's code. A reason has at most 123 bytes (RFC 6455, section 5.5).
- */
+/** The close reason after an `error` frame: the error's code, as a reason has at most 123 bytes (RFC 6455, 5.5). */
 export const closeReasonOf = ({ code }: Pick<HeadraceError, "code">): string => `${code}: see the error frame`;

@@ -1,7 +1,4 @@
-/**
- * Keeps the overview of a cluster as bytes that are ready to be sent. Clients may ask for it thousands of times a second, it may
- * hold hundreds of partitions, and it changes seldom.
- */
+/** Keeps a cluster's overview as bytes: asked for up to thousands of times a second, it is large and changes seldom. */
 import { partitionName } from "../../protocols/position.ts";
 import type { PartitionName } from "./cluster.ts";
 import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overview.ts";

@@ -61,9 +61,6 @@ export interface ClusterControl {
   explain(partition: PartitionName): Promise<Explanation | undefined>;
   /** Newest first. */
   decisions(countMax: number): Promise<readonly Decision[]>;
-  /**
-   * Hands a command to the coordinator. Rejects with `RejectedError` if the node does not exist, and with
-   * `UnavailableError` if no coordinator can be reached.
-   */
+  /** Rejects with `RejectedError` for an unknown node, with `UnavailableError` if no coordinator is reached. */
   ask(command: ClusterCommand): Promise<void>;
 }

@@ -89,10 +89,7 @@ function auditStreamOf(section: Options | undefined): Readonly<Record<string, St
   return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }) };
 }
 
-/**
- * Resolves the section's paths, in keys that end in `File`, from the configuration's folder: the working folder may
- * differ.
- */
+/** Resolves paths, in keys that end in `File`, from the configuration's folder: the working folder may differ. */
 function withFilesOf<Section>(folder: string, section: Section): Section {
   if (Array.isArray(section)) return section.map((one) => withFilesOf(folder, one)) as Section;
   if (typeof section !== "object" || section === null) return section;

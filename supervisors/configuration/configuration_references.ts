@@ -1,6 +1,4 @@
-/**
- * Checks how the parts of a configuration fit together: known names, sinks fed by one pipeline, no circle of pipelines.
- */
+/** Checks how a configuration's parts fit together: known names, sinks fed by one pipeline, no circle of pipelines. */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { auditStreamName, type KnownKinds, type Raw } from "./configuration_raw.ts";

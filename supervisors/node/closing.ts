@@ -1,5 +1,4 @@
 /** Ends a node's parts in order, within a time limit. */
-
 import { settledWithin } from "../../actors/kernel/settled_within.ts";
 import { reasonOf } from "../../protocols/errors.ts";
 

@@ -1,7 +1,4 @@
-/**
- * The one port of a node: every connection passes the gate; requests go to the routes, upgrades to sessions or to links with
- * other nodes.
- */
+/** The one port of a node: past the gate, requests go to the routes, upgrades to sessions or links of other nodes. */
 import { readFile } from "node:fs/promises";
 import { bodyMemory } from "../../actors/ingest/http/http_body.ts";
 import { HttpIngest } from "../../actors/ingest/http/http_ingest.ts";

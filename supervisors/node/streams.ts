@@ -1,5 +1,4 @@
 /** The streams of a node: their schemas, the supervisors of their partitions, and whether these could be claimed. */
-
 import { registerSchema, type SchemaVersion } from "../../actors/ingest/schema/schema_registry.ts";
 import { createSchemaCompiler, warningsOf } from "../../actors/ingest/schema/schema_validator.ts";
 import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
@@ -131,10 +130,7 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
   }));
 }
 
-/**
- * Resolves once every partition is owned here, or by a node that is known. Rejects with the first `ConfigurationError` that
- * keeps a partition from being claimed: a person must change something.
- */
+/** Resolves once each partition is owned here or elsewhere. Rejects with the first `ConfigurationError` of a claim. */
 export function whenAllOwned(directory: NodeDirectory): Promise<void> {
   const waits = [...directory.all()].map(
     ({ entry }) =>

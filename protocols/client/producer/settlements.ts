@@ -1,8 +1,4 @@
-/**
- * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts all outcomes, and keeps
- * those that neither a confirmation nor a callback told, until `flush` tells them.
- */
-
+/** Tells and counts each event's outcome: stored, rejected or in doubt. `flush` tells those that nothing else told. */
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "../../errors.ts";
 import { partitionName } from "../../position.ts";
 import { type Sequence, type Sequences, sequenceAt, sequenceCount } from "../../sequence.ts";

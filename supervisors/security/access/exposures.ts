@@ -18,10 +18,7 @@ export interface Exposure {
 const OTHERS_BITS = 0o077;
 export const DATA_FOLDER_MODE = 0o700;
 
-/**
- * Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it cannot be
- * made.
- */
+/** Makes the data folder, readable by its owner alone, where none exists. Throws `ConfigurationError` on failure. */
 export async function makeDataFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: DATA_FOLDER_MODE });

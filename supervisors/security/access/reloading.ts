@@ -1,8 +1,4 @@
-/**
- * Reads credentials again while the node runs, on request and when one of their files has changed. If the files cannot
- * be used, the old credentials stay in force, which is logged once for each change.
- */
-
+/** Reads credentials again on request and when a file changes. Unusable ones are logged once; the old stay in force. */
 import { stat } from "node:fs/promises";
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";

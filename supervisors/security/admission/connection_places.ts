@@ -150,10 +150,7 @@ export class ConnectionPlaces {
     return this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
   }
 
-  /**
-   * Takes the places of waiting connections beyond the address's share, at most `countMax`, if they have waited enough
-   * (C2).
-   */
+  /** Takes at most `countMax` places of connections beyond the address's share that have waited enough (C2). */
   overShare(address: string, nowMs: number, countMax = Number.POSITIVE_INFINITY): readonly number[] {
     const ended: number[] = [];
     while (ended.length < countMax && this.isOverShare(address)) {

@@ -1,7 +1,4 @@
-/**
- * Writes the audit stream, as a producer within the node that never waits. Entries that cannot be written in time are
- * counted, and the next entry holds their count.
- */
+/** Writes the audit stream without waiting. Entries not written in time are counted; the next one holds the count. */
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";
 import { Producer } from "../../../protocols/client/producer/producer.ts";
