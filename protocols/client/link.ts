@@ -53,7 +53,6 @@ export type LinkMessage =
   | { readonly type: "frame"; readonly link: string; readonly frame: NodeFrame; readonly wireBytes: number }
   | { readonly type: "timer"; readonly timer: string };
 
-/** A machine's list of effects, to which the functions of links add theirs. */
 export interface LinkEffects {
   push(...effects: LinkEffect[]): unknown;
 }

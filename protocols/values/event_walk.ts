@@ -95,7 +95,6 @@ export class EventWalk {
     return { index, at: this.at, definedAt: this.definedAt };
   }
 
-  /** Goes on at a remembered place of these bytes. */
   resume({ at, definedAt }: Place): void {
     this.at = at;
     this.definedAt = definedAt as Map<number, number>;

@@ -15,7 +15,6 @@ import { formatPointer } from "../partitioner.ts";
 import { isTimestamp } from "./precise_date.ts";
 import { isUtf8 } from "./utf8.ts";
 
-/** The bounds of a scan. */
 export interface ScanLimits {
   /** MessagePack values: elements of lists, and keys and values of maps. */
   readonly tokensMax: number;

@@ -50,7 +50,6 @@ function jsonOf(event: Event): Uint8Array | undefined {
 /** The input of `send`: an event, or input that could not be made one, with its reason or as plain bytes. */
 export type EventInput = Event | Uint8Array | UnreadableInput;
 
-/** Whether the input is an event. */
 export const isEvent = (input: EventInput): input is Event =>
   !(input instanceof Uint8Array) && !(input instanceof UnreadableInput);
 

@@ -3,7 +3,6 @@ import { type HeadraceError, InvariantError, OverloadedError, UnavailableError }
 
 /** The close codes that a node uses. */
 export const CLOSE_CODES = {
-  /** The client said goodbye. */
   goodbye: 1000,
   /** The node is stopping. */
   goingAway: 1001,

@@ -55,7 +55,6 @@ export interface ClusterNodeParts {
   readonly records: Pick<Log, "read" | "seek">;
   /** Default: over WebSocket. */
   readonly createLinks?: (options: PeerLinksOptions) => Promise<PeerLinks>;
-  /** Places a partition in the node's tree. */
   order(stream: string, order: PlacementOrder): void;
 }
 

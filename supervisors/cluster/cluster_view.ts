@@ -6,7 +6,6 @@ import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overvie
 /** The greatest age of an answer, in ms. */
 export const VIEW_AGE_MAX_MS = 100;
 
-/** A partition with its owner and the owner's address. */
 export interface PartitionOwner extends PartitionOverview {
   /** The owner's address for producers and consumers; undefined without an owner. */
   readonly address: string | undefined;
@@ -40,7 +39,6 @@ export class ClusterView {
     this.#ageMs = first.ageMs;
   }
 
-  /** The whole overview as JSON. */
   json(): Buffer {
     this.#refresh();
     return this.#bytes;
@@ -53,7 +51,6 @@ export class ClusterView {
     return bytesOf(make(shownOf(this.#made.of, mayObserve)), this.#ageMs);
   }
 
-  /** Undefined if the partition does not exist. */
   ownerOf(name: PartitionName): PartitionOwner | undefined {
     this.#refresh();
     const partition = this.#made.partitions.get(name);

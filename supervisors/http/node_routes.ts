@@ -18,9 +18,7 @@ export interface NodeRoutesOptions {
   readonly metrics: Metrics;
   readonly system: ActorSystem;
   readonly board: DeliveryBoard;
-  /** The permissions of the request's token. */
   readonly grantsOf: (request: object) => Grants;
-  /** Removes secrets from answers. */
   readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
   /** Sources that cannot read now: reported, though the node still takes appends. */
   readonly troubles: () => readonly SourceTrouble[];

@@ -30,7 +30,6 @@ import type { Work } from "./work.ts";
 export interface PortOptions {
   /** Serves `/`: the dashboard's files. */
   readonly page: Routes | undefined;
-  /** Sources that cannot read now. */
   readonly troubles: () => readonly SourceTrouble[];
   readonly isStopping: () => boolean;
 }

@@ -60,7 +60,6 @@ export class ReplayShares {
     await this.#log.writeMetadata(CHANGES_KEY, new Uint8Array(0), changes);
   }
 
-  /** The shares of all lives, for all replays. */
   read(): Promise<ReadonlyMap<string, Metadata>> {
     return this.#log.listMetadata(SHARE_PREFIX);
   }

@@ -48,7 +48,6 @@ export class Replays {
   #last: Promise<unknown> = Promise.resolve();
   /** Why the last look for replays of other nodes failed. */
   #trouble: string | undefined;
-  /** Whether the node is stopping. */
   #isResting = false;
 
   private constructor(parts: ReplayParts) {
@@ -69,7 +68,6 @@ export class Replays {
     return this.#inTurn(async () => [...this.#replays.values()].map(describe));
   }
 
-  /** Undefined if no replay has this name. */
   get(name: string): Promise<ReplayDescription | undefined> {
     return this.#inTurn(async () => {
       const replay = this.#replays.get(name);

@@ -128,7 +128,6 @@ export class Settlements {
     };
   }
 
-  /** Settles batches that may or may not be in the log. */
   doubted(batches: readonly SettledBatch[], error: HeadraceError): void {
     const events: InDoubtEvent[] = [];
     for (const { id, sequences, wasSent } of batches) {

@@ -23,7 +23,6 @@ import { SteadyClock } from "../steady_clock.ts";
 import { stepMember } from "./member_machine.ts";
 import { createMember, type MemberEffect, type MemberMessage, type MemberState } from "./member_state.ts";
 
-/** Places partitions on this node, by name. */
 export interface Placement {
   order(partition: PartitionName, order: PartitionOrder): void;
   /** Directs requests to the partition's owner on another node; undefined if none is known. */

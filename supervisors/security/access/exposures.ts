@@ -51,7 +51,6 @@ function plainTokens({ node, security }: Configuration): readonly Exposure[] {
   ];
 }
 
-/** Secret headers that sinks send without TLS. */
 function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
   return Object.entries(sinks).flatMap(([name, { options }]) => {
     const { url, headers } = options as { readonly url?: unknown; readonly headers?: unknown };

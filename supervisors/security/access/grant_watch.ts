@@ -26,7 +26,6 @@ export class GrantWatch {
     this.#world = world;
   }
 
-  /** How many grants are watched. */
   get count(): number {
     return this.#watched.size;
   }

@@ -22,7 +22,6 @@ export type Phase = "silent" | "idle" | "asking" | "greeting" | "welcomed";
 export const WAIT_MS_MIN = 2_000;
 
 export interface PlaceLimits {
-  /** Most connections. */
   readonly placesMax: number;
   /** Most WebSockets, of all addresses together. */
   readonly upgradesMax: number;
@@ -73,7 +72,6 @@ export class ConnectionPlaces {
     return this.#all[phase].size;
   }
 
-  /** How many connections of one address are in a phase. */
   countOf(address: string, phase: Phase): number {
     return this.#byAddress.get(address)?.[phase].size ?? 0;
   }
