@@ -121,11 +121,7 @@ export function complete(
       stream: String(source.stream),
       options: without(source, COMMON_SOURCE_KEYS),
     })),
-    pipelines: mapValues(raw.pipelines, (pipeline) => ({
-      from: pipeline.from,
-      steps: pipeline.steps ?? [],
-      to: pipeline.to,
-    })),
+    pipelines: mapValues(raw.pipelines, ({ from, steps = [], to }) => ({ from, steps, to })),
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",

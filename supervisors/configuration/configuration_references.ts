@@ -60,11 +60,8 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
     return reason === undefined ? [] : [problemAt(at, ["log"], reason)];
   }
   const { type = "lmdb" } = log;
-  return (["url", "urls", "sentinel"] as const).flatMap((key) =>
-    log[key] === undefined
-      ? []
-      : [problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`)],
-  );
+  const given = (["url", "urls", "sentinel"] as const).filter((key) => log[key] !== undefined);
+  return given.map((key) => problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`));
 }
 
 /** A sink has one position for each partition, so only one pipeline may feed it. */

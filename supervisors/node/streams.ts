@@ -12,7 +12,7 @@ import type { StreamDescription } from "../../protocols/wire/frames.ts";
 import type { Configuration, StreamConfiguration } from "../configuration/configuration_schema.ts";
 import type { DeliveryPlans } from "./delivery_plans.ts";
 import { SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
-import type { PartitionPlan, PlacementEvent, PlacementOrder } from "./placement.ts";
+import type { PartitionPlan, PlacementOrder, StreamTree } from "./placement.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 /** A single node is its own coordinator: its grant never changes. */
@@ -50,16 +50,13 @@ export const describeStreams = (
     ]),
   );
 
-export interface StreamParts {
+/** Without `grant` the partitions are placed as `order` says. */
+export interface StreamParts extends Pick<StreamTree, "directory" | "grant" | "onPlacement"> {
   readonly log: Log;
   readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
   readonly deliveries: DeliveryPlans;
   readonly metrics: Metrics;
   readonly ackLatency: ReturnType<Metrics["histogram"]>;
-  /** Every partition is placed here from the start with this grant; without one they are as `order` says. */
-  readonly grant?: Grant;
-  onPlacement?(event: PlacementEvent): void;
   /** Called after events of a partition were made durable. */
   onAppended?(partition: PartitionReference, events: number, sizeBytes: number): void;
 }

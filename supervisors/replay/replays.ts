@@ -52,7 +52,7 @@ export class Replays {
 
   private constructor(parts: ReplayParts) {
     this.#parts = parts;
-    this.#shares = isClustered(parts) ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
+    this.#shares = parts.configuration.cluster ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
   }
 
   /** Starts, and goes on with every replay that is not done. */
@@ -270,5 +270,3 @@ export class Replays {
     replay.version = version;
   }
 }
-
-const isClustered = ({ configuration }: ReplayParts): boolean => configuration.cluster !== undefined;

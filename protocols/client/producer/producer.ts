@@ -184,15 +184,8 @@ export class Producer {
         "Cannot send an event as it must name a stream: none is given and there is no default",
       );
     if (options !== NO_OPTIONS) checkSendOptions(options);
-    return {
-      event,
-      stream,
-      partition: options.partition,
-      sequence: options.sequence,
-      position: options.position,
-      traceparent: options.traceparent,
-      confirm,
-    };
+    const { partition, sequence, position, traceparent } = options;
+    return { event, stream, partition, sequence, position, traceparent, confirm };
   }
 
   private offer(slot: Slot, signal: AbortSignal | undefined): Promise<void> {

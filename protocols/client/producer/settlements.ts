@@ -172,10 +172,9 @@ const isRejectedCode = (code: string): code is RejectedCode => (REJECTED_CODES a
 
 /** The sequence of one event of a batch, whose first events may have been cut off (E2). */
 function sequenceOf(slot: Slot, index: number, count: number, sequences: Sequences | undefined): Sequence | undefined {
-  const offset = sequences === undefined ? 0 : count - sequenceCount(sequences);
-  return (
-    slot.sequence ?? (sequences === undefined || index < offset ? undefined : sequenceAt(sequences, index - offset))
-  );
+  if (slot.sequence !== undefined || sequences === undefined) return slot.sequence;
+  const offset = count - sequenceCount(sequences);
+  return index < offset ? undefined : sequenceAt(sequences, index - offset);
 }
 
 function handBack(

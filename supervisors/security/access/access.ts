@@ -60,9 +60,8 @@ export async function createAccess(
   if (credentials.isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
   const watch = new GrantWatch({ nowMs, setTimer });
   const quotas = new Quotas(security.quotas ?? {}, nowMs);
-  const metered = (grants: Grants): Grants => {
-    return grants.owner === undefined ? grants : { ...grants, quota: quotas.of(grants.owner) };
-  };
+  const metered = (grants: Grants): Grants =>
+    grants.owner === undefined ? grants : { ...grants, quota: quotas.of(grants.owner) };
   return {
     authenticate: async (token, socket) => {
       const found = await credentials.grant(token, socket);

@@ -43,12 +43,8 @@ export async function exposuresOf(configuration: Configuration): Promise<readonl
 function plainTokens({ node, security }: Configuration): readonly Exposure[] {
   const hasTokens = security.tokens.length > 0 || security.jwt !== undefined;
   if (!hasTokens || security.tls !== undefined || isLoopbackHost(node.host)) return [];
-  return [
-    {
-      path: ["security"],
-      reason: `tokens travel in clear text to ${node.host} as security.tls is not configured: a listener on the network can use them`,
-    },
-  ];
+  const reason = `tokens travel in clear text to ${node.host} as security.tls is not configured: a listener on the network can use them`;
+  return [{ path: ["security"], reason }];
 }
 
 function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
@@ -65,12 +61,8 @@ function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
 async function openDataFolder({ node }: Configuration): Promise<readonly Exposure[]> {
   const mode = await modeOf(node.data);
   if (mode === undefined || (mode & OTHERS_BITS) === 0) return [];
-  return [
-    {
-      path: ["node", "data"],
-      reason: `other users of this machine may look into ${node.data}: its mode should be 0700, current value is ${octal(mode)}`,
-    },
-  ];
+  const reason = `other users of this machine may look into ${node.data}: its mode should be 0700, current value is ${octal(mode)}`;
+  return [{ path: ["node", "data"], reason }];
 }
 
 async function openSecretFiles(configuration: Configuration): Promise<readonly Exposure[]> {

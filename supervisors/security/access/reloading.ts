@@ -69,11 +69,7 @@ export async function startReloading(options: ReloadingOptions): Promise<Reloadi
 async function readAgain({ read, log, onReloaded }: ReloadingOptions, why: string): Promise<ReloadOutcome> {
   const outcome = await read().then(
     (grantsEnded): ReloadOutcome => ({ kind: "reloaded", why, grantsEnded }),
-    (error): ReloadOutcome => ({
-      kind: "refused",
-      why,
-      reason: reasonOf(error),
-    }),
+    (error): ReloadOutcome => ({ kind: "refused", why, reason: reasonOf(error) }),
   );
   if (outcome.kind === "reloaded") log("info", "read tokens, keys and certificates again", { ...outcome });
   else log("error", "kept the tokens, keys and certificates that were read before", { ...outcome });
