@@ -1,4 +1,4 @@
-/** Calls a function of the application. Its error must not stop the client: a microtask throws it, as uncaught. */
+/** Calls a function of the application. Its error must not stop the client: a microtask throws it to the runtime. */
 export function callListener(call: () => void): void {
   try {
     call();

@@ -6,7 +6,7 @@ import { type HeadraceError, UnavailableError } from "../errors.ts";
 import { type Link, type LinkEffects, SILENT_TOLD_MS } from "./link.ts";
 import { allLinks, type Links, refusalForGood } from "./links.ts";
 
-/** Failed attempts in a row after which `lastError` names the likely causes of no connection: browsers tell none. */
+/** Failed attempts in a row, after which `lastError` names likely causes, as browsers tell none. */
 export const UNOPENED_TOLD = 5;
 
 /** Adds the effect that tells the state, where it has changed. */

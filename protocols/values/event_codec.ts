@@ -87,7 +87,7 @@ export const encodeEvent = (value: unknown): Uint8Array => packNumbers(packMaps,
 /** As {@linkcode encodeEvent}, in the fewest bytes: each map has the shortest form of its length. */
 export const encodeCompact = (value: unknown): Uint8Array => packNumbers(packCompact, value, ANY_NUMBERS);
 
-/** Encodes a resume point, compact where it exceeds `positionBytesMax`: below twice that, as floats may grow. */
+/** Encodes a resume point; above `positionBytesMax` in the compact form, whose longer floats stay below twice that. */
 export function encodePosition(position: unknown): Uint8Array {
   const bytes = encodeEvent(position);
   return bytes.length <= FIELD_LIMITS.positionBytesMax ? bytes : encodeCompact(position);

@@ -65,7 +65,7 @@ export const isTooDeep = (value: unknown, levelsMax: number = EVENT_LEVELS_MAX):
 /** Whether a map in a value has more keys than the encoder can write. */
 export const isTooWide = (value: unknown): boolean => (surveyEvent(value) & TOO_WIDE) !== 0;
 
-/** Whether encoded events hold more values than a frame may. A value takes a byte: few bytes need no walk. */
+/** Whether encoded events hold more values than a frame may. A value takes a byte at least: few bytes need no walk. */
 export function hasTooManyValues(events: Uint8Array, count: number): boolean {
   const valuesMax = count > 1 ? BATCH_VALUES_MAX : WIRE_DEFAULTS.frameTokensMax - FRAME_VALUES;
   if (events.length <= valuesMax) return false;

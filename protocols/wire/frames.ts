@@ -184,7 +184,7 @@ export interface OpenedFrame extends PartitionPlace {
   readonly position?: Event;
 }
 
-/** All events up to `lastSequence` are durable in the stream's tier, except the rejected ones, with a verdict. */
+/** All events up to `lastSequence` are durable in the stream's tier, except those rejected, which have verdicts. */
 export interface AckFrame extends PartitionPlace {
   readonly type: "ack";
   readonly lastSequence: Sequence;

@@ -1,4 +1,4 @@
-/** The requests under way at a node's stop. Each is answered before its connection ends, to leave no doubt. */
+/** The requests under way at a node's stop. One that is cut before its answer would leave its sender in doubt. */
 import type { FastifyReply } from "fastify";
 import { UnavailableError } from "../../protocols/errors.ts";
 

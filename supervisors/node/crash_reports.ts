@@ -1,4 +1,4 @@
-/** The world of actors. Each crash is logged and counted, so that no fault repeats unseen; effects are timed. */
+/** The real world of a node's actors: each crash is logged and counted, so none repeats unseen; effects are timed. */
 import { realWorld, type TimedWorld } from "../../actors/kernel/world.ts";
 import { effectMetrics } from "../../actors/observers/effect_metrics.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";

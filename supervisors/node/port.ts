@@ -24,14 +24,11 @@ import type { Foundation } from "./foundation.ts";
 import { observeConnections } from "./node_metrics.ts";
 import { setTimer } from "./reload_credentials.ts";
 import { listen } from "./sessions.ts";
-import type { SourceTrouble } from "./sources.ts";
 import type { Work } from "./work.ts";
 
-export interface PortOptions {
+export interface PortOptions extends Pick<NodeRoutesOptions, "troubles" | "isStopping"> {
   /** Serves `/`: the dashboard's files. */
   readonly page: Routes | undefined;
-  readonly troubles: () => readonly SourceTrouble[];
-  readonly isStopping: () => boolean;
 }
 
 export interface Port {

@@ -83,7 +83,10 @@ export function pairs(numbers: readonly number[]): EpochStart[] {
   return epochs;
 }
 
-/** A list of four values, or with an owner (none in earlier releases) five; last the position as sent, or nil. */
+/**
+ * A list of four values, or of five with an owner, which chains of earlier releases lack. The last one is the position's
+ * bytes as they were sent, or nil.
+ */
 export function encodeChain({ producerEpoch, activeAtMs, stored, owner, position }: ChainState): Buffer {
   const fields = [producerEpoch, activeAtMs, stored ?? null];
   const list = pack(owner === undefined ? [...fields, null] : [...fields, owner, null]);

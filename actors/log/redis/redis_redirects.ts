@@ -1,4 +1,4 @@
-/** How a node of a Redis Cluster refuses a command for another's slot: before it runs, so it may be sent again. */
+/** How a Redis Cluster's node refuses a command for a slot not its own (yet): unrun, so it may be sent again. */
 import { reasonOf } from "../../../protocols/errors.ts";
 
 export type Redirect =

@@ -110,7 +110,10 @@ export function encodeEntry(batches: readonly StoredBatch[]): Buffer {
   return entry;
 }
 
-/** The batches of an entry, views of it. Throws `ConfigurationError` (newer: B1), `UnavailableError` (damaged: B3). */
+/**
+ * The batches of an entry, in order. Their binary fields are views of the entry. Throws `ConfigurationError` for a newer
+ * format (B1) and `UnavailableError` for damaged bytes (B3).
+ */
 export function decodeEntry(entry: Uint8Array, epoch: Epoch, lastOffset: number): RecordBatch[] {
   const bytes = Buffer.from(entry.buffer, entry.byteOffset, entry.length);
   const batches: RecordBatch[] = [];

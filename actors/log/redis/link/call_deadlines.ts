@@ -1,4 +1,4 @@
-/** The deadlines of calls with one timeout. The oldest is due first, so one timer is enough: many would be garbage. */
+/** Deadlines of calls with one timeout: the oldest is due first, so one timer is enough, and spares much garbage. */
 import { UnavailableError } from "../../../../protocols/errors.ts";
 
 interface Waiting {
