@@ -17,10 +17,7 @@ export interface Connection {
 
 /** The callbacks of a connection. */
 export interface ConnectionEvents {
-  /**
-   * Called for each frame in order. @param wireBytes size of the frame on the wire, which counts against consumer
-   * credit
-   */
+  /** Called for each frame in order. @param wireBytes the frame's size on the wire, counted against consumer credit */
   onFrame(frame: NodeFrame, wireBytes: number): void;
   /** Called once, when the connection ends. `error` is the reason; undefined after `close`. */
   onClose(error: Error | undefined): void;
@@ -29,8 +26,6 @@ export interface ConnectionEvents {
 /** Opens a connection. Rejects with `UnavailableError` (try again) or `RejectedError` (the node will refuse again). */
 export interface Connect {
   (address: string, events: ConnectionEvents, signal: AbortSignal): Promise<Connection>;
-  /**
-   * Throws `ConfigurationError` where no connection to `address` can ever be made. Clients ask it when they are made.
-   */
+  /** Throws `ConfigurationError` where no connection to `address` can ever be made. Asked when a client is made. */
   readonly check?: (address: string) => void;
 }

@@ -14,10 +14,7 @@ export const FIELD_LIMITS = {
   pathCharactersMax: 1_024,
   /** Characters of a message or a reason. */
   messageCharactersMax: 4_096,
-  /**
-   * MessagePack bytes of `append.position` as it was sent, or in its compact form where JSON was sent. Each chain keeps
-   * the last one of its producer.
-   */
+  /** MessagePack bytes of `append.position` as sent, or compact if sent as JSON. A chain keeps its producer's last. */
   positionBytesMax: 4_096,
   /** Sequences listed by one append. */
   sequencesMax: 10_000,

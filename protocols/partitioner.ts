@@ -66,9 +66,7 @@ export function keyOf(event: Event, pointer: readonly string[]): string | undefi
   return typeof value === "boolean" || typeof value === "bigint" ? String(value) : undefined;
 }
 
-/**
- * Splits a JSON Pointer into its reference tokens, unescaped. Throws `RangeError` for one that does not begin with `/`.
- */
+/** Splits a JSON Pointer into its unescaped reference tokens. Throws `RangeError` where it does not begin with `/`. */
 export function parsePointer(pointer: string): readonly string[] {
   if (pointer === "") return [];
   if (!pointer.startsWith("/")) {

@@ -17,10 +17,7 @@ export function compareSequences(left: Sequence | undefined, right: Sequence | u
   return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
 }
 
-/**
- * The sequences of a batch's events: either dense in `position` (`first`, `first + 1`, ...) or listed one by one, in
- * ascending order.
- */
+/** The sequences of a batch's events: dense in `position` (`first`, `first + 1`, ...), or listed in ascending order. */
 export type Sequences = { readonly first: Sequence; readonly count: number } | { readonly list: readonly Sequence[] };
 
 /** The number of events that the sequences are of. */

@@ -12,10 +12,7 @@ export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: 
   return { epochs, firstOffset: bounds.firstOffset, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
 }
 
-/**
- * The bounds after a trim. The answer to a trim may be older than those to later appends, so it moves the beginning and
- * never moves the end back.
- */
+/** The bounds after a trim. Its answer may be older than later appends: it moves the beginning, never the end back. */
 export function trimBounds(bounds: ChannelBounds, trimmed: ChannelBounds): ChannelBounds {
   if (trimmed.endOffset >= bounds.endOffset) return trimmed;
   const later = bounds.epochs.filter(({ firstOffset }) => firstOffset >= trimmed.endOffset);

@@ -7,7 +7,6 @@ import type { AppendBatch, RecordBatch, Rejects } from "./log.ts";
 /** A batch without its place, which the entry's key gives. */
 export type StoredBatch = Omit<RecordBatch, "epoch" | "firstOffset">;
 
-/** The stored form of a batch in its own channel. */
 export function storedBatch(batch: AppendBatch): StoredBatch {
   const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
   const eventCount = sequenceCount(sequences);
@@ -28,7 +27,6 @@ function rejectedBitmap(verdicts: readonly Verdict[], eventCount: number): Uint8
   return bitmap;
 }
 
-/** The stored form of a batch's rejects. */
 export function rejectedBatch(batch: AppendBatch, { verdicts, events }: Rejects): StoredBatch {
   const { appendedAtMs, schemaVersion, producerId, sequences } = batch;
   const list = verdicts.map(({ index }) => sequenceAt(sequences, index));

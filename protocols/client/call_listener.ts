@@ -1,7 +1,4 @@
-/**
- * Calls a function of the application. An error of that function must not stop the client or its further callbacks: it
- * is thrown from a microtask, where the runtime reports uncaught errors.
- */
+/** Calls a function of the application. Its error must not stop the client: a microtask throws it to the runtime. */
 export function callListener(call: () => void): void {
   try {
     call();

@@ -15,7 +15,6 @@ interface ClientState<L extends Link> {
   readonly links: Links<L>;
 }
 
-/** What one kind of client decides. */
 export interface ClientMachine<State extends ClientState<L>, L extends Link, Effects extends LinkEffects> {
   greet(state: State, link: L, effects: Effects): void;
   takeFrame(
@@ -25,7 +24,6 @@ export interface ClientMachine<State extends ClientState<L>, L extends Link, Eff
     nowMs: number,
     effects: Effects,
   ): void;
-  /** Takes one look at a link. */
   breakSilence(state: State, link: L, effects: Effects): void;
   /** A timer of the machine's own is over. @param name the timer's, without its first word */
   endWait(state: State, name: string, effects: Effects): void;

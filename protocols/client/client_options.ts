@@ -60,10 +60,7 @@ const PRODUCER_NUMBERS = {
   producerEpoch: [0, Number.MAX_SAFE_INTEGER],
 } as const satisfies Readonly<Record<string, readonly [number, number | undefined]>>;
 
-/**
- * Throws `ConfigurationError` for a number out of range: with a buffer or a batch of 0 events, `send` would wait for
- * ever.
- */
+/** Throws `ConfigurationError` for a number out of range: with a buffer of 0 events, `send` would wait for ever. */
 export function checkProducerNumbers(
   numbers: {
     readonly [Name in keyof typeof PRODUCER_NUMBERS]?: number | undefined;

@@ -2,7 +2,6 @@
  * Runs a client's machine: one message at a time, its timers, and one connection for each link. The client performs the
  * machine's other effects.
  */
-
 import { type Clock, lengthenedMs } from "../clock.ts";
 import type { Connect, Connection } from "../connection.ts";
 import { UnavailableError } from "../errors.ts";

@@ -2,7 +2,6 @@
  * One connection of a client, as its machine sees it: whether the connection is open, and whether the node still
  * answers. `links.ts` decides which links exist and when each is tried again.
  */
-
 import { UnavailableError } from "../errors.ts";
 import type { NodeFrame } from "../wire/frames.ts";
 import type { ConnectionState } from "./connection_state.ts";
@@ -30,9 +29,7 @@ export interface Link {
   phase: "offline" | "connecting" | "greeting" | "online";
   /** The minor version in use, once it is online. */
   minor: number;
-  /**
-   * Looks since the link's last frame, or since the node owes an answer. Counted, not timed: a clock may jump (E24).
-   */
+  /** Looks since the link's last frame, or since an answer is owed. Counted, not timed: a clock may jump (E24). */
   silentLooks: number;
   /** The node owes an answer, and has sent no frame for about `SILENT_TOLD_MS`. */
   isQuiet: boolean;
@@ -56,7 +53,6 @@ export type LinkMessage =
   | { readonly type: "frame"; readonly link: string; readonly frame: NodeFrame; readonly wireBytes: number }
   | { readonly type: "timer"; readonly timer: string };
 
-/** A machine's list of effects, to which the functions of links add theirs. */
 export interface LinkEffects {
   push(...effects: LinkEffect[]): unknown;
 }

@@ -6,9 +6,7 @@ import { type HeadraceError, UnavailableError } from "../errors.ts";
 import { type Link, type LinkEffects, SILENT_TOLD_MS } from "./link.ts";
 import { allLinks, type Links, refusalForGood } from "./links.ts";
 
-/**
- * Attempts in a row without an open connection, after which `lastError` names the likely causes: browsers tell none.
- */
+/** Failed attempts in a row, after which `lastError` names likely causes, as browsers tell none. */
 export const UNOPENED_TOLD = 5;
 
 /** Adds the effect that tells the state, where it has changed. */
@@ -37,9 +35,7 @@ const silence = (address: string): Error =>
     `Cannot tell whether ${address} is alive as it must answer: it has said nothing for about ${SILENT_TOLD_MS} ms`,
   );
 
-/**
- * Home was lost with `error`. Answers the refusal that ends the client (L7); otherwise keeps the reason of the loss.
- */
+/** Home was lost with `error`. Answers a refusal that ends the client (L7); otherwise keeps the loss's reason. */
 export function lossOfHome(links: Links<Link>, error: Error | undefined): HeadraceError | undefined {
   const refusal = refusalForGood(links, error);
   if (refusal === undefined) noteLoss(links, error);

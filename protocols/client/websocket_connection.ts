@@ -2,7 +2,6 @@
  * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A
  * browser cannot ping, so the node does. The clients' machines notice an owed answer that does not come.
  */
-
 import type { Connect, Connection, ConnectionEvents } from "../connection.ts";
 import {
   ConfigurationError,

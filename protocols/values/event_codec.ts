@@ -87,10 +87,7 @@ export const encodeEvent = (value: unknown): Uint8Array => packNumbers(packMaps,
 /** As {@linkcode encodeEvent}, in the fewest bytes: each map has the shortest form of its length. */
 export const encodeCompact = (value: unknown): Uint8Array => packNumbers(packCompact, value, ANY_NUMBERS);
 
-/**
- * Encodes a resume point for the log: in the compact form where the common form exceeds `positionBytesMax`. The result
- * takes less than twice that bound, as short floats become long ones.
- */
+/** Encodes a resume point; above `positionBytesMax` in the compact form, whose longer floats stay below twice that. */
 export function encodePosition(position: unknown): Uint8Array {
   const bytes = encodeEvent(position);
   return bytes.length <= FIELD_LIMITS.positionBytesMax ? bytes : encodeCompact(position);
@@ -105,10 +102,7 @@ function isDefinitionHeavy(bytes: Uint8Array): boolean {
   return false;
 }
 
-/**
- * The number of events in the array, from its header alone. Throws `RejectedError` `MALFORMED_FRAME` for any other
- * value.
- */
+/** The number of events in the array, from its header. Throws `RejectedError` `MALFORMED_FRAME` for other values. */
 export function countEvents(bytes: Uint8Array): number {
   const token = bytes[0] ?? 0;
   if (token >= 0x90 && token < 0xa0) return token & 0x0f;

@@ -5,10 +5,7 @@
 import { WIRE_DEFAULTS } from "../wire/frames.ts";
 import { scanEvents } from "./scan.ts";
 
-/**
- * The most levels of one event, its own map being the first. The same at every way in, without the levels around
- * events.
- */
+/** The most levels of one event, its own map being the first; at every way in, without the levels around events. */
 export const EVENT_LEVELS_MAX: number = WIRE_DEFAULTS.frameDepthMax;
 /** The most values in a batch of several events. As JSON, where keys count too, a batch has up to twice as many. */
 const BATCH_VALUES_MAX = 300_000;
@@ -68,9 +65,7 @@ export const isTooDeep = (value: unknown, levelsMax: number = EVENT_LEVELS_MAX):
 /** Whether a map in a value has more keys than the encoder can write. */
 export const isTooWide = (value: unknown): boolean => (surveyEvent(value) & TOO_WIDE) !== 0;
 
-/**
- * Whether encoded events hold more values than a frame may. A value takes a byte at least, so few bytes need no walk.
- */
+/** Whether encoded events hold more values than a frame may. A value takes a byte at least: few bytes need no walk. */
 export function hasTooManyValues(events: Uint8Array, count: number): boolean {
   const valuesMax = count > 1 ? BATCH_VALUES_MAX : WIRE_DEFAULTS.frameTokensMax - FRAME_VALUES;
   if (events.length <= valuesMax) return false;

@@ -1,7 +1,4 @@
-/**
- * Walks over an encoded batch value by value, and copies the values that it is told to copy. Records are copied as plain
- * maps. Decides nothing about which events are wanted: `slice_events.ts` does.
- */
+/** Walks over an encoded batch and copies values as told, records as plain maps. `slice_events.ts` decides which. */
 import { InvariantError } from "../errors.ts";
 
 /** The keys of a record in the batch: the start of each key, and the end of the last. */
@@ -98,7 +95,6 @@ export class EventWalk {
     return { index, at: this.at, definedAt: this.definedAt };
   }
 
-  /** Goes on at a remembered place of these bytes. */
   resume({ at, definedAt }: Place): void {
     this.at = at;
     this.definedAt = definedAt as Map<number, number>;

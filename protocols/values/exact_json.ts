@@ -54,18 +54,13 @@ function joined(texts: readonly string[], lineBreak: string | undefined): string
   return `${lineBreak}  ${texts.join(`,${lineBreak}  `)}${lineBreak}`;
 }
 
-/**
- * Whether `JSON.stringify` would change this number on its way: -0, and every finite double beyond 2^53 (all are
- * whole).
- */
+/** Whether `JSON.stringify` would change this number: -0, and every finite double beyond 2^53 (all are whole). */
 export function isInexact(value: number): boolean {
   if (value > WHOLE_MAX || value < -WHOLE_MAX) return Number.isFinite(value);
   return value === 0 && Object.is(value, -0);
 }
 
-/**
- * The text of a number for which {@linkcode isInexact} holds. The point tells readers with types that -0 is no integer.
- */
+/** The text of a number for which {@linkcode isInexact} holds. The point tells typed readers that -0 is no integer. */
 export const exactNumber = (value: number): string => (value === 0 ? "-0.0" : value.toExponential());
 
 function hasOwnWords(value: unknown): boolean {

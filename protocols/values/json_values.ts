@@ -16,10 +16,7 @@ const FAR_TIME = /^[+-]\d{6}-/;
 /** The text up to the milliseconds, the digits beyond, and the rest. */
 const FAR_DIGITS = /^([^.]*(?:\.\d{1,3})?)(\d{0,6})(.*)$/;
 
-/**
- * Turns a MessagePack value into one that `exactJson` writes. A number that is not finite becomes null, as JSON has no
- * form for it. Maps and lists without tags are shared, not copied.
- */
+/** Makes a value for `exactJson`. A number that is not finite becomes null. Maps and lists without tags are shared. */
 export function toJsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return { $int: value.toString() };
   if (typeof value !== "object" || value === null) return value;
@@ -108,9 +105,7 @@ function convertFields(fields: Fields, keys: readonly string[], path: Path): Fie
   return fields;
 }
 
-/**
- * Defines the field instead of assigning it, so that a key "__proto__" stays a key, which the scan of events refuses.
- */
+/** Defines the field: an assignment would make no key of "__proto__", which the scan of events refuses. */
 const setField = (fields: Fields, key: string, value: unknown): Fields =>
   Object.defineProperty(fields, key, { value, enumerable: true, writable: true, configurable: true });
 
@@ -129,9 +124,7 @@ function untag(tag: string, value: unknown, path: Path): unknown {
 /** `{"$int": {"plain": digits}}` stands for a plain integer beyond 64 bits, as the sender wrote it. */
 export const PLAIN_KEY = "plain";
 
-/**
- * The digits of a plain integer beyond 64 bits; undefined for any other value, which is a bad `$int` of the sender's.
- */
+/** The digits of a plain integer beyond 64 bits; undefined for other values, which are the sender's bad `$int`. */
 function plainInteger(value: unknown): string | undefined {
   const digits = (value as Fields | null | undefined)?.[PLAIN_KEY];
   return typeof digits === "string" && PLAIN.test(digits) && !isOf64Bits(digits) ? digits : undefined;
@@ -139,10 +132,7 @@ function plainInteger(value: unknown): string | undefined {
 
 const PLAIN = /^-?[1-9]\d*$/;
 
-/**
- * The text of a parsed JSON value as the sender may have written it, even where `fromJsonValue` has changed parts of
- * it.
- */
+/** The text of a parsed JSON value as the sender may have written it, also after changes by `fromJsonValue`. */
 export const sentJson = (value: unknown): string => writeJson(value, sentWord);
 
 function sentWord(value: unknown): unknown {

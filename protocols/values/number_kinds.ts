@@ -1,6 +1,4 @@
-/**
- * The kinds of numbers that a value may hold. A caller that has walked over the value spares its packer another walk.
- */
+/** The kinds of numbers that a value may hold. Known from an earlier walk, they spare the packer another walk. */
 export interface NumberKinds {
   /** True where a number may be beyond 32 bits. */
   readonly mayBeLong: boolean;

@@ -152,9 +152,7 @@ function lengthAt(packed: Uint8Array, at: number, lengthBytes: number): number {
 class MinusZero {}
 
 const MINUS_ZERO = new MinusZero();
-/**
- * The packer needs a type for each extension. This one writes a float without a header, so no reader meets the type.
- */
+/** The packer needs a type for each extension. This one writes a float without a header: no reader meets the type. */
 const UNUSED_TYPE = 0x2d;
 
 addExtension({

@@ -49,10 +49,7 @@ export function checkLevels(value: unknown, levelsMax: number): void {
 /** The tag of an integer in text that was made here: no stored text has this key. */
 const OWN_TAG = "\u0000int";
 
-/**
- * Parses text of `exactJson`, or other JSON without tags: integers beyond 2^53 become big integers. Throws as
- * `parseJson`.
- */
+/** Parses text of `exactJson`, or other JSON without tags: integers beyond 2^53 become big. Throws as `parseJson`. */
 export function parseExactJson(text: string, limits: ScanLimits): unknown {
   return withIntegers(parseTagged(text, limits, (digits) => `{${JSON.stringify(OWN_TAG)}:"${digits}"}`));
 }
@@ -65,9 +62,7 @@ function withIntegers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withIntegers(one)]));
 }
 
-/**
- * Earlier versions wrote a double beyond 64 bits as digits: digits beyond 64 bits that are a double exactly become it.
- */
+/** Earlier versions wrote a double beyond 64 bits as digits: such digits, if exactly a double, become it. */
 function ownInteger(digits: string): number | bigint {
   const double = Number(digits);
   const isDouble = !isOf64Bits(digits) && Number.isFinite(double) && BigInt(double) === BigInt(digits);

@@ -39,9 +39,7 @@ export const isSameTime = (left: Date, right: Date): boolean =>
 
 const nanosecondsOf = (time: Date): number => (time instanceof PreciseDate ? time.nanoseconds : 0);
 
-/**
- * Reads the 4, 8 or 12 bytes of a timestamp without its header (MessagePack specification, "Timestamp extension type").
- */
+/** Reads the 4, 8 or 12 bytes of a timestamp without its header (MessagePack's "Timestamp extension type"). */
 function readTimestamp(bytes: Uint8Array): Date {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.byteLength === 4) return new Date(view.getUint32(0) * 1_000);

@@ -15,7 +15,6 @@ import { formatPointer } from "../partitioner.ts";
 import { isTimestamp } from "./precise_date.ts";
 import { isUtf8 } from "./utf8.ts";
 
-/** The bounds of a scan. */
 export interface ScanLimits {
   /** MessagePack values: elements of lists, and keys and values of maps. */
   readonly tokensMax: number;
@@ -28,10 +27,7 @@ export interface ScanLimits {
 /** The most record definitions in one input: a decoder compiles a reader for each, which takes about 20 us. */
 export const DEFINITIONS_MAX = 256;
 
-/**
- * The bytes by which the records of one input may grow as maps. A few kilobytes of references to one definition with
- * long keys could be gigabytes of JSON.
- */
+/** Bytes by which the records of an input may grow as maps: kilobytes of references could be gigabytes of JSON. */
 export const GROWTH_BYTES_MAX = 8_388_608;
 
 /** The first fault of one event. `path` is a JSON Pointer from the event. */
@@ -87,9 +83,7 @@ let growth = 0;
 let growthMax = 0;
 /** The path to the current value, level by level: the place of a key (positive), or ~index of an element (negative). */
 let trail = new Int32Array(128);
-/**
- * For each level, the number of keys behind `trail` to skip: in a record the trail holds the place of the first key.
- */
+/** By level, the number of keys behind `trail` to skip: in a record the trail holds the place of the first key. */
 let trailSkips = new Int32Array(128);
 /** Hashes and places of the keys of all open maps, as a stack. */
 let keyHashes = new Int32Array(256);
@@ -98,10 +92,7 @@ let keyTop = 0;
 /** Up to this many keys are compared pairwise; more go through a set. */
 const PAIRWISE_KEYS_MAX = 24;
 
-/**
- * Walks one MessagePack value without records, such as a frame. Throws `RejectedError` `MALFORMED_FRAME` or
- * `FRAME_TOO_COMPLEX`.
- */
+/** Walks one MessagePack value without records. Throws `RejectedError` `MALFORMED_FRAME` or `FRAME_TOO_COMPLEX`. */
 export function scanFrame(bytes: Uint8Array, limits: ScanLimits): void {
   begin(bytes, limits, false);
   try {

@@ -1,7 +1,4 @@
-/**
- * Scans JSON text before `JSON.parse` builds it: counts values, measures depth, finds repeated keys, and finds integers
- * that a double cannot hold. `JSON.parse` checks the syntax.
- */
+/** Scans JSON text before `JSON.parse`, which checks syntax: values, depth, repeated keys, integers beyond a double. */
 import { RejectedError } from "../errors.ts";
 import { WHOLE_MAX } from "./exact_json.ts";
 import type { ScanLimits } from "./scan.ts";
@@ -11,10 +8,7 @@ const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
 
 export interface JsonScan {
-  /**
-   * Start and end of each plain integer beyond 2^53, in order; `JSON.parse` would round these. Undefined where the text
-   * holds none.
-   */
+  /** Start and end of each plain integer beyond 2^53, in order: `JSON.parse` rounds these. Undefined where none is. */
   readonly integers: readonly number[] | undefined;
   /** Levels of lists and maps. */
   readonly levels: number;

@@ -15,10 +15,7 @@ const PLACE_EVERY_BYTES = 16_384;
  */
 const PLACES = new WeakMap<Uint8Array, Place[]>();
 
-/**
- * Yields the events from `firstIndex` on, each when it is asked for. Events that are not asked for cost nothing, and
- * neither do earlier events that were walked before. The bytes must never change.
- */
+/** Yields events from `firstIndex` on, on demand; earlier ones walked before cost nothing. Bytes must not change. */
 export function* slicesFrom(bytes: Uint8Array, firstIndex: number): Iterable<Uint8Array> {
   const walk = new EventWalk(bytes);
   const count = walk.arrayHeader();

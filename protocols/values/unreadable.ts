@@ -50,7 +50,6 @@ function jsonOf(event: Event): Uint8Array | undefined {
 /** The input of `send`: an event, or input that could not be made one, with its reason or as plain bytes. */
 export type EventInput = Event | Uint8Array | UnreadableInput;
 
-/** Whether the input is an event. */
 export const isEvent = (input: EventInput): input is Event =>
   !(input instanceof Uint8Array) && !(input instanceof UnreadableInput);
 
@@ -64,10 +63,7 @@ const TEXTS = [0xd9, 0xda, 0xdb];
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/**
- * Reads the list of unreadable input from the MessagePack bytes of one scanned value; undefined for any other value.
- * Read by hand, as a value that failed the scan must not reach a decoder.
- */
+/** Reads a scanned value as unreadable input, without a decoder as the scan refused it; undefined for others. */
 export function readUnreadable(bytes: Uint8Array): UnreadableInput | undefined {
   if (bytes[0] !== LIST_OF_TWO && bytes[0] !== LIST_OF_THREE) return undefined;
   const reason = span(bytes, 1, TEXTS);

@@ -1,7 +1,4 @@
-/**
- * Checks UTF-8 by RFC 3629: refuses overlong forms, surrogates, code points beyond U+10FFFF and cut sequences.
- * `TextDecoder` in fatal mode answers the same, but allocates a string.
- */
+/** Checks UTF-8 by RFC 3629 as `TextDecoder` in fatal mode does, but without allocating a string. */
 
 /** True where `bytes[from..to)` is well-formed UTF-8. */
 export function isUtf8(bytes: Uint8Array, from: number, to: number): boolean {

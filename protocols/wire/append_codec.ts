@@ -6,7 +6,6 @@
  *       with an unknown or repeated field, are left to the general codec, which also words the errors.
  *   A2. Each byte is checked as it is read, and no byte outside the frame is read into it.
  */
-
 import { FIELD_LIMITS } from "../limits.ts";
 import type { Sequence } from "../sequence.ts";
 import { readTraceparent, TRACEPARENT_BYTES } from "../traceparent.ts";
@@ -304,9 +303,7 @@ const KEY_TYPE = text("type");
 const KEY_STREAM = text("stream");
 const KEY_SEQUENCES = text("sequences");
 
-/**
- * Passes over `expected` where these bytes come next. Beyond the end `source` answers undefined, which equals no byte.
- */
+/** Passes over `expected` where these bytes come next. Beyond its end `source` is undefined, which equals no byte. */
 function isNext(expected: Uint8Array): boolean {
   for (let index = 0; index < expected.length; index++) {
     if (source[at + index] !== expected[index]) return false;

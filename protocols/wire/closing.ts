@@ -1,12 +1,8 @@
-/**
- * The reasons why a node closes a connection: close codes of RFC 6455, section 7.4, and of the IANA registry that it
- * names.
- */
+/** Why a node closes a connection: close codes of RFC 6455, section 7.4, and of the IANA registry that it names. */
 import { type HeadraceError, InvariantError, OverloadedError, UnavailableError } from "../errors.ts";
 
 /** The close codes that a node uses. */
 export const CLOSE_CODES = {
-  /** The client said goodbye. */
   goodbye: 1000,
   /** The node is stopping. */
   goingAway: 1001,
@@ -28,7 +24,5 @@ export function closeCodeOf(error: HeadraceError): number {
   return error instanceof InvariantError ? CLOSE_CODES.failed : CLOSE_CODES.refused;
 }
 
-/**
- * The close reason after an `error` frame: the error's code. A reason has at most 123 bytes (RFC 6455, section 5.5).
- */
+/** The close reason after an `error` frame: the error's code, as a reason has at most 123 bytes (RFC 6455, 5.5). */
 export const closeReasonOf = ({ code }: Pick<HeadraceError, "code">): string => `${code}: see the error frame`;

@@ -1,8 +1,4 @@
-/**
- * Frames to WebSocket messages and back, in both subprotocols. Limits are checked before decoding: first the bytes,
- * then values and depth by a scan. Then the decoder runs, and the kind of each field is checked.
- */
-
+/** Frames to WebSocket messages and back, in both subprotocols: limits are checked before decoding, fields after it. */
 import { RejectedError } from "../errors.ts";
 import { decodeJsonFrame, encodeJsonFrame } from "./codec_json.ts";
 import { decodeMsgpackFrame, encodeMsgpackFrame } from "./codec_msgpack.ts";

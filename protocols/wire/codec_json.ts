@@ -2,7 +2,6 @@
  * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. Events are plain JSON
  * lists, which become MessagePack here, so that a node gets the same frames from both subprotocols.
  */
-
 import { reasonOf } from "../errors.ts";
 import { decodeEvents, encodeCompact, encodeEvents, STORED_LIMITS } from "../values/event_codec.ts";
 import { isTooWide, TOO_MANY_KEYS, WIDE_MAP_CHARACTERS_MIN } from "../values/event_complexity.ts";
@@ -37,9 +36,7 @@ function listEvents(bytes: Uint8Array): unknown[] {
   return events.map((event) => toJsonValue(event ?? null));
 }
 
-/**
- * Levels around an event of a `records` frame: its map, its list of batches, a batch, and the batch's list of events.
- */
+/** Levels around an event of a `records` frame: its map, its list of batches, a batch, the batch's list of events. */
 const LEVELS_AROUND_EVENTS = 4;
 
 /** Decodes a frame. A value that no event can hold, such as an integer beyond 64 bits, rejects its event alone. */
@@ -69,10 +66,7 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
   return parseFrame(value);
 }
 
-/**
- * Half of a surrogate pair in JSON text. UTF-8 has no form for it: names that differ only in halves would be stored
- * alike.
- */
+/** Half of a surrogate pair in JSON text. UTF-8 has no form for it: different names would be stored alike. */
 const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -111,9 +105,7 @@ function eventOfJson(value: unknown, isLong: boolean): EventInput {
 
 const encoder = new TextEncoder();
 
-/**
- * Unreadable input for a JSON value that could not be made an event. Values that were read already are written back.
- */
+/** Unreadable input for a JSON value that could not be made an event. Values already read are written back. */
 export function unreadableJson(error: unknown, value: unknown, original?: Uint8Array): UnreadableInput {
   const { path, reason } = error instanceof JsonValueError ? error : { path: "", reason: reasonOfJson(error) };
   return new UnreadableInput(reason, original ?? encoder.encode(sentJson(value)), path);

@@ -10,10 +10,7 @@ const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true, useToJ
 // Binary is not copied: a frame's events are a view of the frame.
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" } as object);
 
-/**
- * Encodes a frame into bytes of its own. The packer answers a part of a buffer several times as large, which a frame
- * that waits for a slow reader would keep alive.
- */
+/** Encodes into bytes of its own: the packer's are part of a far larger buffer, which a waiting frame would keep. */
 export const encodeMsgpackFrame = (frame: Frame): Uint8Array =>
   (frame.type === "append" ? writeAppend(frame) : undefined) ?? new Uint8Array(packer.pack(withIntegers(frame)));
 

@@ -1,7 +1,4 @@
-/**
- * Encodes a producer's batch: in halves where it does not fit a frame, or holds a value without a form in MessagePack.
- */
-
+/** Encodes a producer's batch: in halves where it exceeds a frame or holds a value without a form in MessagePack. */
 import type { OpenBatch } from "../client/producer/event_batcher.ts";
 import { reasonOf } from "../errors.ts";
 import { encodeEvents } from "../values/event_codec.ts";

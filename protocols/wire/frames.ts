@@ -184,9 +184,7 @@ export interface OpenedFrame extends PartitionPlace {
   readonly position?: Event;
 }
 
-/**
- * All events up to `lastSequence` are durable in the stream's tier, except those with a verdict, which were rejected.
- */
+/** All events up to `lastSequence` are durable in the stream's tier, except those rejected, which have verdicts. */
 export interface AckFrame extends PartitionPlace {
   readonly type: "ack";
   readonly lastSequence: Sequence;

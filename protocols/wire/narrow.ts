@@ -1,7 +1,4 @@
-/**
- * Checks the fields of a decoded frame one at a time, and names the field at fault. Unknown fields are left alone: a
- * newer minor version may send them.
- */
+/** Checks a decoded frame's fields one by one, naming one at fault. Unknown ones, of newer versions, are left alone. */
 import { RejectedError } from "../errors.ts";
 import { FIELD_LIMITS } from "../limits.ts";
 

@@ -1,7 +1,4 @@
-/**
- * From a decoded value to a frame: the fields of each frame and their kinds, as docs/protocol.md describes them. The
- * session judges the meaning of a value, such as a partition out of range or a stale epoch.
- */
+/** From a decoded value to a frame: its fields and their kinds (docs/protocol.md). The session judges their meaning. */
 import { RejectedError } from "../errors.ts";
 import { FIELD_LIMITS } from "../limits.ts";
 import { compareSequences, type Sequence } from "../sequence.ts";
@@ -34,10 +31,7 @@ const asCode = asTextUpTo(FIELD_LIMITS.codeCharactersMax);
 const asPath = asTextUpTo(FIELD_LIMITS.pathCharactersMax);
 const asMessage = asTextUpTo(FIELD_LIMITS.messageCharactersMax);
 
-/**
- * Checks the size of a producer's resume point. @param sizeOf the bytes that it was sent in, which the frame does not
- * hold
- */
+/** Checks the size of a producer's resume point. @param sizeOf the bytes as sent, which the frame does not hold */
 export function checkPosition(frame: Frame, sizeOf: (position: unknown) => number): Frame {
   if (frame.type !== "append" || frame.position === undefined) return frame;
   const sizeBytes = sizeOf(frame.position);
@@ -240,10 +234,7 @@ const NODE_CHECKS: Readonly<Record<NodeFrame["type"], FrameCheck>> = {
 
 const CHECKS = new Map<unknown, FrameCheck>([...Object.entries(NODE_CHECKS), ...Object.entries(CLIENT_CHECKS)]);
 
-/**
- * Checks that a decoded value is a frame. Throws `RejectedError` `MALFORMED_FRAME`, or `UNKNOWN_FRAME` for another
- * type.
- */
+/** Checks that a value is a frame. Throws `RejectedError`: `MALFORMED_FRAME`, or `UNKNOWN_FRAME` for another type. */
 export function parseFrame(value: unknown): Frame {
   if (!isFields(value)) refuse("/", "be a map", value);
   const check = CHECKS.get(value.type);

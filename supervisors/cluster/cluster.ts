@@ -34,7 +34,6 @@ export interface MemberProfile {
   readonly version: string;
 }
 
-/** A life in the registry. */
 export interface Member extends Life {
   readonly profile: MemberProfile;
   /** Ms until the registration expires, by the store's clock; below 0 once it has expired. */
@@ -95,7 +94,6 @@ export interface Decision {
   readonly triggers: readonly Trigger[];
   /** The decision in a sentence for people. */
   readonly text: string;
-  /** How many partitions the decision moves. */
   readonly moves: number;
   /** Equals `moves`, as no fewer are searched for (decision 0011). Nodes and clients of other releases read the field. */
   readonly movesMin: number;
@@ -145,7 +143,6 @@ export type ToMember =
 
 // From members to a coordinator ---------------------------------------------------------------------------------------
 
-/** The state of one partition on a member. */
 export interface Holding {
   readonly partition: PartitionName;
   readonly phase: "expecting" | "claiming" | "owned" | "handing_over";

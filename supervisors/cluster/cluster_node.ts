@@ -1,8 +1,4 @@
-/**
- * A node's part in its cluster. Joins, runs the member and the links of each life that the registry gives the node, carries out
- * the member's placements, and leaves in order.
- */
-
+/** A node's part in its cluster: joins, runs each life's member and links, places its partitions, leaves in order. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ActorReference, ActorSystem, DeadLetterOffice } from "../../actors/kernel/actor.ts";
@@ -59,7 +55,6 @@ export interface ClusterNodeParts {
   readonly records: Pick<Log, "read" | "seek">;
   /** Default: over WebSocket. */
   readonly createLinks?: (options: PeerLinksOptions) => Promise<PeerLinks>;
-  /** Places a partition in the node's tree. */
   order(stream: string, order: PlacementOrder): void;
 }
 

@@ -22,7 +22,6 @@ import type { ClusterControl } from "./overview.ts";
 
 export interface ClusterRoutesOptions {
   readonly control: ClusterControl;
-  /** The permissions of the request's token. */
   readonly permissionsOf: (request: object) => ClusterGrants;
   /** A clock in ms that is never set back, to measure the age of an answer. */
   readonly stopwatchMs: () => number;

@@ -1,7 +1,4 @@
-/**
- * Keeps the overview of a cluster as bytes that are ready to be sent. Clients may ask for it thousands of times a second, it may
- * hold hundreds of partitions, and it changes seldom.
- */
+/** Keeps a cluster's overview as bytes: asked for up to thousands of times a second, it is large and changes seldom. */
 import { partitionName } from "../../protocols/position.ts";
 import type { PartitionName } from "./cluster.ts";
 import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overview.ts";
@@ -9,7 +6,6 @@ import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overvie
 /** The greatest age of an answer, in ms. */
 export const VIEW_AGE_MAX_MS = 100;
 
-/** A partition with its owner and the owner's address. */
 export interface PartitionOwner extends PartitionOverview {
   /** The owner's address for producers and consumers; undefined without an owner. */
   readonly address: string | undefined;
@@ -43,7 +39,6 @@ export class ClusterView {
     this.#ageMs = first.ageMs;
   }
 
-  /** The whole overview as JSON. */
   json(): Buffer {
     this.#refresh();
     return this.#bytes;
@@ -56,7 +51,6 @@ export class ClusterView {
     return bytesOf(make(shownOf(this.#made.of, mayObserve)), this.#ageMs);
   }
 
-  /** Undefined if the partition does not exist. */
   ownerOf(name: PartitionName): PartitionOwner | undefined {
     this.#refresh();
     const partition = this.#made.partitions.get(name);

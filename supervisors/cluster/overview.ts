@@ -10,7 +10,6 @@ export interface NodeOverview {
   readonly zone: string;
   readonly address: string;
   readonly version: string;
-  /** How many partitions the node owns. */
   readonly partitions: number;
   /** By the node's last report; undefined before the first. */
   readonly recordsPerSecond: number | undefined;
@@ -34,7 +33,6 @@ export interface MoveOverview {
 }
 
 export interface ClusterOverview {
-  /** The node that answers. */
   readonly node: string;
   readonly coordinator: { readonly node: string; readonly leaderEpoch: number } | undefined;
   readonly tableVersion: number;
@@ -42,11 +40,9 @@ export interface ClusterOverview {
   readonly ageMs: number;
   readonly nodes: readonly NodeOverview[];
   readonly partitions: readonly PartitionOverview[];
-  /** Moves under way. */
   readonly moves: readonly MoveOverview[];
 }
 
-/** Why a partition is on its owner. */
 export interface Explanation {
   readonly partition: PartitionOverview;
   readonly reason: string;
@@ -57,13 +53,9 @@ export interface Explanation {
 /** The cluster for routes and the command line. A node of a cluster and a lone node both provide it. */
 export interface ClusterControl {
   overview(): ClusterOverview;
-  /** Resolves to undefined if the partition does not exist. */
   explain(partition: PartitionName): Promise<Explanation | undefined>;
   /** Newest first. */
   decisions(countMax: number): Promise<readonly Decision[]>;
-  /**
-   * Hands a command to the coordinator. Rejects with `RejectedError` if the node does not exist, and with
-   * `UnavailableError` if no coordinator can be reached.
-   */
+  /** Rejects with `RejectedError` for an unknown node, with `UnavailableError` if no coordinator is reached. */
   ask(command: ClusterCommand): Promise<void>;
 }

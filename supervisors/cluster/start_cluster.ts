@@ -29,7 +29,6 @@ export interface ClusterStart {
   readonly system: ActorSystem;
   readonly directory: NodeDirectory;
   readonly log: NodeLog;
-  /** The log that all nodes share. */
   readonly records: Log;
   readonly readSecret: ReadSecret;
   order(stream: string, order: PlacementOrder): void;

@@ -89,10 +89,7 @@ function auditStreamOf(section: Options | undefined): Readonly<Record<string, St
   return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }) };
 }
 
-/**
- * Resolves the section's paths, in keys that end in `File`, from the configuration's folder: the working folder may
- * differ.
- */
+/** Resolves paths, in keys that end in `File`, from the configuration's folder: the working folder may differ. */
 function withFilesOf<Section>(folder: string, section: Section): Section {
   if (Array.isArray(section)) return section.map((one) => withFilesOf(folder, one)) as Section;
   if (typeof section !== "object" || section === null) return section;
@@ -124,11 +121,7 @@ export function complete(
       stream: String(source.stream),
       options: without(source, COMMON_SOURCE_KEYS),
     })),
-    pipelines: mapValues(raw.pipelines, (pipeline) => ({
-      from: pipeline.from,
-      steps: pipeline.steps ?? [],
-      to: pipeline.to,
-    })),
+    pipelines: mapValues(raw.pipelines, ({ from, steps = [], to }) => ({ from, steps, to })),
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",

@@ -222,10 +222,7 @@ async function readSchemaFiles(
 const SCHEMA_FILE_BYTES_MAX = 1_048_576;
 const SCHEMA_JSON_LIMITS = { tokensMax: SCHEMA_FILE_BYTES_MAX, depthMax: 1_000 };
 
-/**
- * The value of a JSON text, which is parsed in a hundredth of YAML's time. Undefined for other YAML, and for invalid
- * text.
- */
+/** The value of a JSON text, parsed in a hundredth of YAML's time. Undefined for other YAML and invalid text. */
 function exactJsonOf(text: string): unknown {
   try {
     return parseExactJson(text, SCHEMA_JSON_LIMITS);

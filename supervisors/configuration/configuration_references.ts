@@ -1,6 +1,4 @@
-/**
- * Checks how the parts of a configuration fit together: known names, sinks fed by one pipeline, no circle of pipelines.
- */
+/** Checks how a configuration's parts fit together: known names, sinks fed by one pipeline, no circle of pipelines. */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { auditStreamName, type KnownKinds, type Raw } from "./configuration_raw.ts";
@@ -62,11 +60,8 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
     return reason === undefined ? [] : [problemAt(at, ["log"], reason)];
   }
   const { type = "lmdb" } = log;
-  return (["url", "urls", "sentinel"] as const).flatMap((key) =>
-    log[key] === undefined
-      ? []
-      : [problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`)],
-  );
+  const given = (["url", "urls", "sentinel"] as const).filter((key) => log[key] !== undefined);
+  return given.map((key) => problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`));
 }
 
 /** A sink has one position for each partition, so only one pipeline may feed it. */

@@ -1,7 +1,4 @@
-/**
- * The JSON Schema of `headrace.yaml`, and the configuration that `complete_configuration.ts` makes of the file.
- * docs/configuration.md is generated from the schema's descriptions, and a test compares them.
- */
+/** The schema and type of `headrace.yaml`. docs/configuration.md is generated from it, and a test compares them. */
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";

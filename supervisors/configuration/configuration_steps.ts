@@ -35,17 +35,15 @@ function stepReasons(step: Options): readonly (readonly [key: string | undefined
   const { beside, type } = STEP_KEYS[kind] ?? { beside: [], type: "string" };
   const ignored = keys.filter((key) => key !== kind && !beside.includes(key));
   if (ignored.length > 0) return ignored.map((key) => [key, `${key} is for a step of map: this one has ${kind}`]);
-  return [...typeReasons(step, kind, type)];
+  return typeReasons(step, kind, type);
 }
 
 function typeReasons(step: Options, kind: string, type: "string" | "object"): readonly (readonly [string, string])[] {
   const value = step[kind];
   const reasons: [string, string][] = [];
   if (typeof value !== type || value === null || Array.isArray(value)) {
-    reasons.push([
-      kind,
-      `must be ${type === "string" ? "text" : "a map of expressions"}: current value is ${shown(value)}`,
-    ]);
+    const must = type === "string" ? "text" : "a map of expressions";
+    reasons.push([kind, `must be ${must}: current value is ${shown(value)}`]);
   } else if (type === "object") {
     for (const [field, one] of Object.entries(value as Options)) {
       if (typeof one !== "string")

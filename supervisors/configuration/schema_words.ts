@@ -1,6 +1,5 @@
 /** The words that the schemas of a configuration are made of. */
 
-/** A JSON Schema of one place. */
 export type Schema = Readonly<Record<string, unknown>>;
 
 export const name = { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$" } as const;
@@ -30,7 +29,6 @@ export const object = (
   additionalProperties: false,
 });
 
-/** A map by names. */
 export const mapOf = (description: string, value: Schema) => ({
   type: "object",
   description,

@@ -1,7 +1,4 @@
-/**
- * The requests under way, for a node's stop: each is answered before its connection is cut. A request that is cut off leaves
- * its sender in doubt, though its events may be stored.
- */
+/** The requests under way at a node's stop. One that is cut before its answer would leave its sender in doubt. */
 import type { FastifyReply } from "fastify";
 import { UnavailableError } from "../../protocols/errors.ts";
 

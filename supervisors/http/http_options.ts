@@ -45,9 +45,7 @@ export interface HttpServerOptions {
   /** Sees every connection before anything of it is read. */
   readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
-  /** Records administrative calls and refusals. */
   readonly audit?: Audit;
-  /** Takes secrets out of errors. */
   readonly hidden?: HiddenTexts;
   /** Authorities of the certificates that nodes present. */
   readonly nodeCaFile?: string | undefined;

@@ -1,7 +1,4 @@
-/**
- * The one port: mounts the HTTP routes that stations offer beside the WebSocket endpoint, and describes them in `/openapi.json`.
- * Errors leave as `{code, message}` with the status that their class stands for.
- */
+/** Mounts the HTTP routes of stations beside the one port's WebSocket endpoint; `/openapi.json` describes them. */
 import type { Socket } from "node:net";
 import type { Server as SecureServer } from "node:tls";
 import type { FastifyInstance, FastifyRequest } from "fastify";

@@ -1,26 +1,16 @@
 /** Routes about the node itself: health, metrics, sinks and actors. */
 import type { FastifyInstance } from "fastify";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
-import type { Log } from "../../actors/log/log.ts";
-import type { Metrics } from "../../actors/observers/metrics.ts";
 import { RejectedError } from "../../protocols/errors.ts";
-import type { DeliveryBoard } from "../node/delivery_board.ts";
+import type { Foundation } from "../node/foundation.ts";
 import type { SourceTrouble } from "../node/sources.ts";
-import type { NodeDirectory } from "../node/stream_directory.ts";
 import type { Grants } from "../security/access/grants.ts";
 import { visibleMetrics } from "../security/access/visible_metrics.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { ACTORS_ROUTE, HEALTH_ROUTE, METRICS_ROUTE, READY_ROUTE, SINKS_ROUTE } from "./node_schemas.ts";
 
-export interface NodeRoutesOptions {
-  readonly log: Log;
-  readonly directory: NodeDirectory;
-  readonly metrics: Metrics;
-  readonly system: ActorSystem;
-  readonly board: DeliveryBoard;
-  /** The permissions of the request's token. */
+export interface NodeRoutesOptions extends Pick<Foundation, "log" | "directory" | "metrics" | "system" | "board"> {
   readonly grantsOf: (request: object) => Grants;
-  /** Removes secrets from answers. */
   readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
   /** Sources that cannot read now: reported, though the node still takes appends. */
   readonly troubles: () => readonly SourceTrouble[];

@@ -1,7 +1,4 @@
-/**
- * Makes the OpenAPI document from the schemas that routes carry. Made at the first request: nothing of it is loaded before. The
- * WebSocket side is docs/protocol.md.
- */
+/** Makes the OpenAPI document of the routes' schemas, loaded at the first request. For WebSockets: docs/protocol.md. */
 import type { FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import type { FastifyInstance, FastifySchema, HTTPMethods } from "fastify";
 import { again, failure, json, type Schema } from "../../actors/ingest/http/route_schemas.ts";

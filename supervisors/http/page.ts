@@ -1,7 +1,4 @@
-/**
- * Serves the dashboard at `/`. Its files hold no data and so need no token; what the page shows it reads as any client
- * does, over the WebSocket protocol and the public HTTP routes.
- */
+/** Serves the dashboard at `/` without a token: its files hold no data, and the page reads as any client does. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Routes } from "./http_server.ts";
 import { loadPageFiles, PAGE_FILE_NAMES, type PageFile } from "./page_files.ts";

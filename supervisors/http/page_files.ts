@@ -1,7 +1,4 @@
-/**
- * The files of the dashboard: those built beforehand where the package ships them, else bundled from their sources.
- * Bundling takes some hundred milliseconds and happens when the page is first asked for, so no start waits for it.
- */
+/** The dashboard's files, as shipped or bundled from sources at the first request: bundling takes some hundred ms. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";

@@ -1,5 +1,4 @@
 /** Ends a node's parts in order, within a time limit. */
-
 import { settledWithin } from "../../actors/kernel/settled_within.ts";
 import { reasonOf } from "../../protocols/errors.ts";
 
@@ -15,14 +14,10 @@ export async function closeAll(closers: readonly Closer[], timeoutMs: number): P
   const left: string[] = [];
   for (const { what, close } of closers.toReversed()) {
     let outcome: string | undefined = "still under way";
-    const work = close().then(
-      () => {
-        outcome = undefined;
-      },
-      (error: unknown) => {
-        outcome = reasonOf(error);
-      },
-    );
+    const ended = close().then(() => undefined, reasonOf);
+    const work = ended.then((end) => {
+      outcome = end;
+    });
     await settledWithin(work, Math.max(0, deadline - Date.now()));
     if (outcome !== undefined) left.push(`${what}: ${outcome}`);
   }

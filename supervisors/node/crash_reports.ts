@@ -1,8 +1,4 @@
-/**
- * The real world of a node's actors, with what operators see of it: each crash writes one log line and adds one to a counter, so
- * that no fault repeats unseen, and the effects of all machines are counted and timed.
- */
-
+/** The real world of a node's actors: each crash is logged and counted, so none repeats unseen; effects are timed. */
 import { realWorld, type TimedWorld } from "../../actors/kernel/world.ts";
 import { effectMetrics } from "../../actors/observers/effect_metrics.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";

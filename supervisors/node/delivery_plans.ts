@@ -57,8 +57,6 @@ export interface DeliveryParts {
   readonly clusterId: string;
 }
 
-const consumerName = (sink: string): string => `sink/${sink}`;
-
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
   for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
   const plans = new Map<string, StreamDeliveries[]>();
@@ -128,10 +126,8 @@ function planOutbox(
       const about = { pipeline: pipeline.name, partition: partitionName(feed.partition) };
       const observe = (report: OutboxReport): void => {
         if (report.kind !== "covered") {
-          log(report.kind === "retry" ? "warn" : "error", `the pipeline's input: ${report.kind}`, {
-            ...about,
-            ...report,
-          });
+          const level = report.kind === "retry" ? "warn" : "error";
+          log(level, `the pipeline's input: ${report.kind}`, { ...about, ...report });
           return;
         }
         outputs.add(report.outputs);
@@ -158,7 +154,7 @@ function planSink(
 ): StreamDeliveries {
   const sink = configuration.sinks[name];
   if (sink === undefined || !SINKS.has(sink.type)) return { consumers: [], start: () => [] };
-  const consumer = consumerName(name);
+  const consumer = `sink/${name}`;
   return {
     consumers: [consumer],
     start: (feed, owner) => {

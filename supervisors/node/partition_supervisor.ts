@@ -24,12 +24,7 @@ export const SUPERVISION: Supervision = {
 
 export const streamSupervisor = (tree: StreamTree): ActorDefinition<PlacementOrder> => {
   const { grant } = tree;
-  const places = tree.plans.map(
-    (): Place => ({
-      placement: grant === undefined ? undefined : { phase: "granted", grant },
-      isResting: false,
-    }),
-  );
+  const places = tree.plans.map((): Place => ({ placement: grant && { phase: "granted", grant }, isResting: false }));
   return {
     name: tree.stream,
     supervision: SUPERVISION,

@@ -1,7 +1,4 @@
-/**
- * The one port of a node: every connection passes the gate; requests go to the routes, upgrades to sessions or to links with
- * other nodes.
- */
+/** The one port of a node: past the gate, requests go to the routes, upgrades to sessions or links of other nodes. */
 import { readFile } from "node:fs/promises";
 import { bodyMemory } from "../../actors/ingest/http/http_body.ts";
 import { HttpIngest } from "../../actors/ingest/http/http_ingest.ts";
@@ -27,15 +24,11 @@ import type { Foundation } from "./foundation.ts";
 import { observeConnections } from "./node_metrics.ts";
 import { setTimer } from "./reload_credentials.ts";
 import { listen } from "./sessions.ts";
-import type { SourceTrouble } from "./sources.ts";
 import type { Work } from "./work.ts";
 
-export interface PortOptions {
+export interface PortOptions extends Pick<NodeRoutesOptions, "troubles" | "isStopping"> {
   /** Serves `/`: the dashboard's files. */
   readonly page: Routes | undefined;
-  /** Sources that cannot read now. */
-  readonly troubles: () => readonly SourceTrouble[];
-  readonly isStopping: () => boolean;
 }
 
 export interface Port {

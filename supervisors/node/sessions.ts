@@ -1,5 +1,4 @@
 /** The sessions of a node: for connections over WebSocket, and for the producers within the node. */
-
 import { CreditPool } from "../../actors/ingest/session/credit_pool.ts";
 import { connectInProcess, type OpenInProcess } from "../../actors/ingest/session/in_process_connection.ts";
 import { createInspect } from "../../actors/ingest/session/inspection.ts";

@@ -18,7 +18,6 @@ export interface SourceParts extends Pick<Foundation, "system" | "log" | "nodeLo
   readonly cluster?: { readonly node: string; readonly directory: NodeDirectory };
 }
 
-/** A source that cannot read now. */
 export interface SourceTrouble {
   readonly source: string;
   /** The operating system's error code, such as EACCES. */

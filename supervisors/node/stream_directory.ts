@@ -17,7 +17,6 @@ export interface DirectoryEntry extends PartitionEntry {
   readonly isHere: boolean;
 }
 
-/** An owner on another node. */
 export interface OwnerElsewhere {
   readonly reference: ActorReference<PartitionRequest>;
   /** The URL at which clients reach the owner. */

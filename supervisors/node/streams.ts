@@ -1,5 +1,4 @@
 /** The streams of a node: their schemas, the supervisors of their partitions, and whether these could be claimed. */
-
 import { registerSchema, type SchemaVersion } from "../../actors/ingest/schema/schema_registry.ts";
 import { createSchemaCompiler, warningsOf } from "../../actors/ingest/schema/schema_validator.ts";
 import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
@@ -13,7 +12,7 @@ import type { StreamDescription } from "../../protocols/wire/frames.ts";
 import type { Configuration, StreamConfiguration } from "../configuration/configuration_schema.ts";
 import type { DeliveryPlans } from "./delivery_plans.ts";
 import { SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
-import type { PartitionPlan, PlacementEvent, PlacementOrder } from "./placement.ts";
+import type { PartitionPlan, PlacementOrder, StreamTree } from "./placement.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 /** A single node is its own coordinator: its grant never changes. */
@@ -51,16 +50,13 @@ export const describeStreams = (
     ]),
   );
 
-export interface StreamParts {
+/** Without `grant` the partitions are placed as `order` says. */
+export interface StreamParts extends Pick<StreamTree, "directory" | "grant" | "onPlacement"> {
   readonly log: Log;
   readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
   readonly deliveries: DeliveryPlans;
   readonly metrics: Metrics;
   readonly ackLatency: ReturnType<Metrics["histogram"]>;
-  /** Every partition is placed here from the start with this grant; without one they are as `order` says. */
-  readonly grant?: Grant;
-  onPlacement?(event: PlacementEvent): void;
   /** Called after events of a partition were made durable. */
   onAppended?(partition: PartitionReference, events: number, sizeBytes: number): void;
 }
@@ -131,10 +127,7 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
   }));
 }
 
-/**
- * Resolves once every partition is owned here, or by a node that is known. Rejects with the first `ConfigurationError` that
- * keeps a partition from being claimed: a person must change something.
- */
+/** Resolves once each partition is owned here or elsewhere. Rejects with the first `ConfigurationError` of a claim. */
 export function whenAllOwned(directory: NodeDirectory): Promise<void> {
   const waits = [...directory.all()].map(
     ({ entry }) =>

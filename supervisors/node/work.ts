@@ -14,7 +14,6 @@ import { claimWhenStoreAnswers, logBlockages, restDeliveries, SOLE_GRANT, startS
 
 export interface Work {
   readonly sessions: Sessions;
-  /** Sessions for producers within the node. */
   readonly connect: Connect;
   /** Sessions for derived streams: the producer gets the epoch that its `hello` names. */
   readonly connectWithEpoch: Connect;

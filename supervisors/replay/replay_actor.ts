@@ -11,9 +11,7 @@ import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messag
 import { epoch, type Position } from "../../protocols/position.ts";
 import { SUPERVISION } from "../node/partition_supervisor.ts";
 
-/**
- * Most deliveries of one replay at once, so that a replay takes little memory and few connections from live deliveries.
- */
+/** Most deliveries of one replay at once, so that live deliveries keep most of the memory and connections. */
 const DELIVERIES_AT_ONCE_MAX = 8;
 const FINISH_AGAIN_AFTER_MS = 1_000;
 

@@ -166,7 +166,5 @@ export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace)
   return placeText({ epoch, offset: from });
 }
 
-/**
- * A hash of the event, whoever encoded it. It must resist collisions: a replay would skip an event with the same hash.
- */
+/** A hash of the event, whoever encoded it. It resists collisions, at which a replay would skip an event. */
 export const contentOf = (event: Event): string => createHash("sha256").update(encodeEvent(event)).digest("base64");

@@ -1,7 +1,4 @@
-/**
- * The three forms of a replay: stored, running on a node, and described to a client; and how one becomes another. Pure.
- * replays.ts decides when a replay begins, ends and is stored.
- */
+/** A replay's three forms (stored, running, described to a client) and how one becomes another. Pure. */
 import type { ActorReference } from "../../actors/kernel/actor.ts";
 import type { Channel } from "../../actors/log/log.ts";
 import type { DeliveryRange } from "../../actors/sinks/delivery/delivery_actor.ts";

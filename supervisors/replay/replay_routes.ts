@@ -1,7 +1,4 @@
-/**
- * Begins, follows and ends replays into sinks and pipelines over HTTP. For administrators only, as a replay may write
- * to any sink.
- */
+/** Begins, follows and ends replays over HTTP. For administrators only, as a replay may write to any sink. */
 import type { FastifyInstance, FastifyReply, FastifySchemaCompiler } from "fastify";
 import type { Schema } from "../../actors/ingest/http/route_schemas.ts";
 import { loadDriver } from "../../deps.ts";

@@ -9,9 +9,7 @@ import type { ReplayTask, TaskProgress } from "./replay_actor.ts";
 import { sumOfCounts } from "./replay_record.ts";
 
 const SHARE_PREFIX = "replay_share/";
-/**
- * The version of this small value rises with each change of a replay, so that nodes need to look at this value only.
- */
+/** This small value's version rises with each change of a replay: nodes need to look at this value only. */
 const CHANGES_KEY = "replay_changes";
 const FORMAT_VERSION = 1;
 
@@ -62,7 +60,6 @@ export class ReplayShares {
     await this.#log.writeMetadata(CHANGES_KEY, new Uint8Array(0), changes);
   }
 
-  /** The shares of all lives, for all replays. */
   read(): Promise<ReadonlyMap<string, Metadata>> {
     return this.#log.listMetadata(SHARE_PREFIX);
   }

@@ -48,12 +48,11 @@ export class Replays {
   #last: Promise<unknown> = Promise.resolve();
   /** Why the last look for replays of other nodes failed. */
   #trouble: string | undefined;
-  /** Whether the node is stopping. */
   #isResting = false;
 
   private constructor(parts: ReplayParts) {
     this.#parts = parts;
-    this.#shares = isClustered(parts) ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
+    this.#shares = parts.configuration.cluster ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
   }
 
   /** Starts, and goes on with every replay that is not done. */
@@ -69,7 +68,6 @@ export class Replays {
     return this.#inTurn(async () => [...this.#replays.values()].map(describe));
   }
 
-  /** Undefined if no replay has this name. */
   get(name: string): Promise<ReplayDescription | undefined> {
     return this.#inTurn(async () => {
       const replay = this.#replays.get(name);
@@ -272,5 +270,3 @@ export class Replays {
     replay.version = version;
   }
 }
-
-const isClustered = ({ configuration }: ReplayParts): boolean => configuration.cluster !== undefined;

@@ -43,7 +43,6 @@ export class CommitQueue {
     for (const waiter of this.#take().waiters) waiter.reject(reason);
   }
 
-  /** Empties the queue. */
   #take() {
     const taken = { writes: this.#writes, waiters: this.#waiters };
     this.#writes = new Map();

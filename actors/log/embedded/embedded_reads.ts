@@ -1,7 +1,4 @@
-/**
- * Reads of the embedded log: partitions' records, bounds, checkpoints and verdicts, from the store alone (M3). Decides which
- * entries a read needs; leaves judgement of cursors to log_reading.ts.
- */
+/** Reads of the embedded log, from the store alone (M3): chooses the entries; log_reading.ts judges cursors. */
 import { epoch, offset, type Position } from "../../../protocols/position.ts";
 import { firstSequence, lastSequence } from "../../../protocols/sequence.ts";
 import { EMPTY_BOUNDS } from "../bounds.ts";

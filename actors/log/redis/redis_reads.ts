@@ -1,7 +1,4 @@
-/**
- * Reads of the log on Redis: records, bounds and checkpoints of partitions. Decides how many entries a read asks for; leaves
- * judgement of cursors to log_reading.ts.
- */
+/** Reads of the log on Redis. Decides how many entries a read asks for; log_reading.ts judges cursors. */
 import type { Channel, ChannelBounds, Log, RecordBatch } from "../log.ts";
 import { LargeBatches } from "../rules/large_batches.ts";
 import { answerRead, holderOf, seekByTime } from "../rules/log_reading.ts";

@@ -1,7 +1,4 @@
-/**
- * How a node of a Redis Cluster refuses a command for a slot that it does not, or not yet, own. The node judges the keys
- * before it runs a command, so a refused command had no effect, and may be sent again.
- */
+/** How a Redis Cluster's node refuses a command for a slot not its own (yet): unrun, so it may be sent again. */
 import { reasonOf } from "../../../protocols/errors.ts";
 
 export type Redirect =

@@ -1,7 +1,4 @@
-/**
- * One master that sentinels watch. All sentinels are asked, and the one that knows the newest failover is believed, because
- * a sentinel that was cut off still names the former master.
- */
+/** One master that sentinels watch. The answer with the newest failover is believed: a sentinel may be cut off. */
 import { reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import { addressOf, askOnce } from "./redis_client.ts";
 import type { RedisLibrary, RedisReply, SentinelAddress } from "./redis_connection.ts";

@@ -35,10 +35,7 @@ export interface Topology {
 
 /** The hash tag in whose slot the leases lie, and the id that is made for a new store. */
 const FIRST_TAG = "cluster";
-/**
- * Every 128th slot holds a copy of the cluster's id. Copies move with their slots, so a master that comes back empty is
- * noticed by the copies that it lacks (E22).
- */
+/** Every 128th slot holds a copy of the cluster's id, which moves with it: an emptied master lacks its copies (E22). */
 const ID_EVERY_SLOTS = 128;
 const ALL_SLOTS: readonly number[] = Array.from({ length: SLOT_COUNT }, (_, slot) => slot);
 const ASK_WITHIN_MS = 2_000;

@@ -1,7 +1,4 @@
-/**
- * The links to the masters of a store, one for each address: made when first used, closed once their servers have had no
- * slots for a while. Leaves the choice of the address to redis_shards.ts.
- */
+/** The links of redis_shards.ts by address: made when first used, closed once a server has had no slots for a while. */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { RedisLink } from "./redis_link.ts";
 

@@ -1,7 +1,4 @@
-/**
- * Plans an append: which of its batches are written, and what each is answered (P2 to P5). The embedded log writes the plan;
- * the function on Redis judges by the same rules in Lua.
- */
+/** Plans an append (P2 to P5): the batches written and the answer to each. Redis judges by the same rules in Lua. */
 import { InvariantError } from "../../../protocols/errors.ts";
 import type { Offset } from "../../../protocols/position.ts";
 import {

@@ -1,7 +1,4 @@
-/**
- * The part of a read that all logs share: judges the cursor, chooses the batches that the reader may see, and finds a place
- * by time. Pure.
- */
+/** The pure part of a read that all logs share: judges the cursor, chooses visible batches, finds a place by time. */
 import { cursorBefore, epochAt, judgeCursor, type Position, position } from "../../../protocols/position.ts";
 import type { ChannelBounds, ReadRequest, ReadResult, RecordBatch } from "../log.ts";
 import { storedBytes } from "./record_batch.ts";

@@ -37,7 +37,6 @@ const [LISTED, TRACED, HAS_REJECTS, MANY_TRACES] = [1, 2, 4, 8];
 const TRACE_START_BYTES = 5;
 const SEQUENCE_BYTES = 24;
 
-/** Bytes that `batch` takes in an entry. */
 export function storedBytes({ producerId, sequences, rejected, traceparent, traces, events }: StoredBatch): number {
   const listed = "list" in sequences ? sequences.list.length : 1;
   let sizeBytes = FIXED_BYTES + listed * SEQUENCE_BYTES + Buffer.byteLength(producerId) + events.length;
@@ -93,7 +92,6 @@ export class EntryGroups {
   readonly groups: StoredBatch[][] = [];
   #sizeBytes = 0;
 
-  /** Adds a batch to the newest group, or to a new one. */
   add(batch: StoredBatch, sizeBytes: number): void {
     const group = this.groups.at(-1);
     const isFull = this.#sizeBytes + sizeBytes > ENTRY_BYTES_TARGET;
@@ -103,7 +101,6 @@ export class EntryGroups {
   }
 }
 
-/** One entry that holds `batches` end to end. */
 export function encodeEntry(batches: readonly StoredBatch[]): Buffer {
   let sizeBytes = 0;
   for (const batch of batches) sizeBytes += storedBytes(batch);

@@ -7,7 +7,6 @@
  *       if (item.kind === "records") for (const { position, event } of item.records) handle(position, event);
  *     }
  */
-
 import { SYSTEM_CLOCK } from "../../clock.ts";
 import { UnavailableError } from "../../errors.ts";
 import type { SubscribeFrom } from "../../wire/frames.ts";

@@ -132,10 +132,7 @@ function creditFor(subscription: Subscription, part: Part): number {
 const shareBytes = ({ request, parts }: Subscription): number =>
   Math.max(1, Math.floor(request.windowBytes / Math.max(1, parts.length)));
 
-/**
- * R3. Gives credit back in steps of a part's share, a quarter or a sixteenth, so that not each frame read costs
- * another.
- */
+/** R3. Gives credit back in steps, a quarter or a sixteenth of a part's share: not with each frame read. */
 export function consume(
   state: ConsumerState,
   subscription: Subscription,

@@ -1,7 +1,4 @@
-/**
- * The consumer machine's records: which subscription a frame belongs to, and where each partition resumes (R1, R2, R4).
- */
-
+/** The consumer machine's records: the subscription of a frame, and where each partition resumes (R1, R2, R4). */
 import type { NodeFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
 import type { Link } from "../link.ts";
 import type { ConsumerEffect } from "./consumer_messages.ts";

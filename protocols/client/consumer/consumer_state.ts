@@ -1,8 +1,4 @@
-/**
- * The state of the consumer's machine: its links and its subscriptions. A subscription has one part for each link it
- * uses.
- */
-
+/** The state of the consumer's machine: its links and its subscriptions, each with one part for each link. */
 import type { SubscribeFrom } from "../../wire/frames.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "../link.ts";
 import { createLinks, HOME, type Links } from "../links.ts";

@@ -14,9 +14,7 @@ export type ConsumedItem =
     }
   /** Retention removed records that were not read. Reading goes on at `firstOffset`. */
   | { readonly kind: "trimmed"; readonly stream: string; readonly partition: number; readonly firstOffset: number }
-  /**
-   * Records from `divergence` on no longer exist, though they may have been read. Reading goes on at `divergence` (E9).
-   */
+  /** Records from `divergence` on, which may have been read, no longer exist. Reading goes on there (E9). */
   | { readonly kind: "truncated"; readonly stream: string; readonly partition: number; readonly divergence: number };
 
 /** Hands items to a loop. An item counts as consumed once the loop asks for the next one. */

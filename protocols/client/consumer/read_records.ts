@@ -1,6 +1,4 @@
-/**
- * From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position.
- */
+/** From a `records` frame to records: skips rejected and unwanted ones, and gives each its position. */
 import type { Event } from "../../event.ts";
 import { type Position, position } from "../../position.ts";
 import { traceparentAt } from "../../traceparent.ts";

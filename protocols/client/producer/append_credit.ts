@@ -8,7 +8,6 @@
  *   C3. Where several partitions are in use, one holds at most three quarters of the credit: a partition that does not
  *       answer leaves the others a quarter (E19).
  */
-
 import { compareSequences, lastSequence, type Sequence } from "../../sequence.ts";
 import type { AppendFrame } from "../../wire/frames.ts";
 

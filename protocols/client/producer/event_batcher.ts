@@ -1,7 +1,4 @@
-/**
- * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where
- * an event goes; leaves encoding and sending to `producer.ts`.
- */
+/** Gathers events into batches, one open for each partition, until full; `producer.ts` encodes and sends them. */
 import type { Event } from "../../event.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../partitioner.ts";
 import type { Sequence } from "../../sequence.ts";
@@ -46,10 +43,7 @@ interface Route {
 /** The number of neighbouring sequences that share a partition, so that batches stay whole. */
 const SEQUENCES_TOGETHER = 4_096;
 
-/**
- * The partition of an event without a key but with a sequence of its own. A repeated event must meet the chain that
- * knows it (E3), so its partition depends on the sequence alone.
- */
+/** The partition of a keyless event by its sequence alone: a repeated event must meet the chain that knows it (E3). */
 const partitionOfSequence = ([term, position]: Sequence, partitions: number): number =>
   (term + Math.floor(position / SEQUENCES_TOGETHER)) % partitions;
 

@@ -11,7 +11,6 @@
  *     await producer.send({ device: "sensor-1", value: 21.5 });
  *     const { stored, rejected, inDoubt } = await producer.close({ timeoutMs: 5_000 });
  */
-
 import { type Clock, SYSTEM_CLOCK } from "../../clock.ts";
 import { type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
@@ -125,10 +124,7 @@ export class Producer {
     return count;
   }
 
-  /**
-   * Asks the partition's log for the last stored sequence of this producer, and its resume point. Rejects where the
-   * node refuses, and once the producer has stopped.
-   */
+  /** Asks the log for this producer's last stored sequence and resume point. Rejects on a refusal or a stop. */
   open(stream: string, partition: number): Promise<OpenedPartition> {
     if (this.stoppedBy !== undefined) return Promise.reject(this.stoppedBy);
     const opened = this.openers.wait({ stream, partition });
@@ -188,15 +184,8 @@ export class Producer {
         "Cannot send an event as it must name a stream: none is given and there is no default",
       );
     if (options !== NO_OPTIONS) checkSendOptions(options);
-    return {
-      event,
-      stream,
-      partition: options.partition,
-      sequence: options.sequence,
-      position: options.position,
-      traceparent: options.traceparent,
-      confirm,
-    };
+    const { partition, sequence, position, traceparent } = options;
+    return { event, stream, partition, sequence, position, traceparent, confirm };
   }
 
   private offer(slot: Slot, signal: AbortSignal | undefined): Promise<void> {
@@ -266,9 +255,7 @@ export class Producer {
     for (const listener of [...this.settledListeners]) listener();
   }
 
-  /**
-   * Waits until `isDone` holds, looking after each settling; rejects when the producer stops first or `signal` aborts.
-   */
+  /** Waits until `isDone` holds, looking after each settling; rejects on the producer's stop or `signal`. */
   private until(isDone: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (act: () => void) => {

@@ -1,7 +1,4 @@
-/**
- * The producer machine's appends: which batches may be sent, which batches an ack settles, and which chain goes first
- * once credit returns (P1, P7).
- */
+/** The producer machine's appends: which may be sent, what an ack settles, which chain credit serves first (P1, P7). */
 import { InvariantError } from "../../errors.ts";
 import { compareSequences, lastSequence, type Sequence, type Sequences } from "../../sequence.ts";
 import type { AckFrame, AppendFrame, WireVerdict } from "../../wire/frames.ts";

@@ -1,7 +1,4 @@
-/**
- * The producer machine's chains: which link each uses, how each is opened, and what follows from `opened` (P3, P4, P5,
- * P9, P10, P11).
- */
+/** The producer machine's chains: their links, how each is opened, what follows `opened` (P3, P4, P5, P9, P10, P11). */
 import { backoffMs } from "../../clock.ts";
 import { FencedError } from "../../errors.ts";
 import { partitionName } from "../../position.ts";

@@ -19,7 +19,6 @@
  *   P10. A chain whose owner cannot be reached goes home, to the addresses given.
  *   P11. A chain is never opened with a lower producer epoch than before: its link greets again first.
  */
-
 import type { Step } from "../../machine.ts";
 import { partitionName } from "../../position.ts";
 import type { NodeFrame, WelcomeFrame } from "../../wire/frames.ts";

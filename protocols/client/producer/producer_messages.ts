@@ -61,10 +61,7 @@ export type ProducerEffect =
       readonly batches: readonly SettledBatch[];
       readonly verdicts: readonly WireVerdict[];
     })
-  /**
-   * The node will never take this batch, or what follows the first events of it: those are stored, but for the
-   * verdicts.
-   */
+  /** The node will never take this batch, or what follows its first events: those are stored, but for verdicts. */
   | {
       readonly type: "refused";
       readonly batch: SettledBatch;

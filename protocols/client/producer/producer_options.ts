@@ -57,9 +57,7 @@ export interface ProducerOptions extends ClientOptions {
     readonly from: Sequence | undefined;
     readonly to: Sequence;
   }) => void;
-  /**
-   * Called at each welcome of a node. An application that stores its unacknowledged events stores both values too (E1).
-   */
+  /** Called at each welcome. An application that stores its unacknowledged events stores both values too (E1). */
   readonly onWelcome?: (welcome: { readonly producerEpoch: number | undefined; readonly instance: string }) => void;
   /** Called when a partition has another owner; `address` is undefined where the node does not know it. */
   readonly onMoved?: (moved: {

@@ -1,5 +1,4 @@
 /** The producer machine's refusals and its end: batches that a node refuses, and a producer that stops (P2, P6). */
-
 import { FencedError, type HeadraceError, InvariantError, RejectedError, UnavailableError } from "../../errors.ts";
 import { compareSequences, lastSequence, sequenceCount } from "../../sequence.ts";
 import type { ErrorFrame } from "../../wire/frames.ts";

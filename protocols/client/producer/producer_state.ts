@@ -1,5 +1,4 @@
 /** The state of the producer's machine: its links, its chains and their batches. */
-
 import { partitionName } from "../../position.ts";
 import type { Sequence } from "../../sequence.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "../link.ts";

@@ -1,7 +1,4 @@
-/**
- * A batch on its way into a chain: numbered by the producer's count, and cut where the log holds its first events (E2).
- */
-
+/** A batch on its way into a chain: numbered by the producer's count, cut where the log holds its first events (E2). */
 import {
   compareSequences,
   lastSequence,
@@ -66,10 +63,7 @@ export function numberBatch(chain: { counted: Sequence | undefined }, batch: Que
   chain.counted = lastSequence(batch.sequences);
 }
 
-/**
- * E2: cuts a batch of which the log holds the first events into two pieces. The stored piece is sent again too, as only
- * its ack carries its verdicts (E4).
- */
+/** E2: cuts a batch behind its stored events. The stored piece is sent again too: only its ack has verdicts (E4). */
 export function cutAt(queue: QueuedBatch[], stored: Sequence | undefined): void {
   for (const [at, batch] of queue.entries()) {
     const { sequences } = batch;

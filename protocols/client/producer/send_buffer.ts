@@ -18,7 +18,6 @@ export interface HeldBatch extends OpenBatch {
   readonly sizeBytes: number;
 }
 
-/** The reason why an event is not sent. */
 export interface Unsendable {
   readonly code: string;
   readonly path: string;
@@ -96,7 +95,6 @@ export class SendBuffer {
     for (const slot of this.unrouted.splice(0)) this.route(slot);
   }
 
-  /** Sends all batches that wait to fill. */
   sendOpenBatches(): void {
     this.linger?.cancel();
     this.linger = undefined;

@@ -1,6 +1,4 @@
-/**
- * Checks the options of one `send` against the bounds of an append frame: a node would close the connection over them.
- */
+/** Checks the options of one `send` against an append frame's bounds: a node would close the connection over them. */
 import { RejectedError, reasonOf } from "../../errors.ts";
 import { FIELD_LIMITS } from "../../limits.ts";
 import { encodeEvent } from "../../values/event_codec.ts";

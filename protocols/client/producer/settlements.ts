@@ -1,8 +1,4 @@
-/**
- * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts all outcomes, and keeps
- * those that neither a confirmation nor a callback told, until `flush` tells them.
- */
-
+/** Tells and counts each event's outcome: stored, rejected or in doubt. `flush` tells those that nothing else told. */
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "../../errors.ts";
 import { partitionName } from "../../position.ts";
 import { type Sequence, type Sequences, sequenceAt, sequenceCount } from "../../sequence.ts";
@@ -132,7 +128,6 @@ export class Settlements {
     };
   }
 
-  /** Settles batches that may or may not be in the log. */
   doubted(batches: readonly SettledBatch[], error: HeadraceError): void {
     const events: InDoubtEvent[] = [];
     for (const { id, sequences, wasSent } of batches) {
@@ -177,10 +172,9 @@ const isRejectedCode = (code: string): code is RejectedCode => (REJECTED_CODES a
 
 /** The sequence of one event of a batch, whose first events may have been cut off (E2). */
 function sequenceOf(slot: Slot, index: number, count: number, sequences: Sequences | undefined): Sequence | undefined {
-  const offset = sequences === undefined ? 0 : count - sequenceCount(sequences);
-  return (
-    slot.sequence ?? (sequences === undefined || index < offset ? undefined : sequenceAt(sequences, index - offset))
-  );
+  if (slot.sequence !== undefined || sequences === undefined) return slot.sequence;
+  const offset = count - sequenceCount(sequences);
+  return index < offset ? undefined : sequenceAt(sequences, index - offset);
 }
 
 function handBack(

@@ -55,10 +55,7 @@ export function assign(nodes: readonly AssignableNode[], partitions: readonly As
   };
 }
 
-/**
- * The largest load over its node's share of the whole, as partitions are held now; 1 is even. A partition without a
- * holder counts in the whole and on no node.
- */
+/** The largest load over its node's share, as held now; 1 is even. One without a holder counts in the whole alone. */
 export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
   return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
 }

@@ -2,7 +2,6 @@
  * Clears nodes above their ceilings with few moves: takes the excess of each such node, and places it together with the orphans,
  * which are the partitions without a holder. node_filling.ts then fills the nodes that are still below their floors.
  */
-
 import { Clearance } from "./clearance.ts";
 import { sum } from "./loads.ts";
 import { NodeChoice } from "./node_choice.ts";

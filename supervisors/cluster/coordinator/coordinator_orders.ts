@@ -1,7 +1,4 @@
-/**
- * The coordinator machine's messages to members: orders (O6, O7), and the table for forwarding, clients and people. Leaves what
- * the table says to `coordinator_table.ts`.
- */
+/** The coordinator machine's messages to members: orders (O6, O7), and the table that coordinator_table.ts makes. */
 import {
   isSameLife,
   type Life,

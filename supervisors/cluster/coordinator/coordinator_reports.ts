@@ -2,7 +2,6 @@
  * The coordinator machine's answers to members: reports of holdings, claims, loads, and commands of people. A message from another
  * term, or from a life that is not a member, changes nothing.
  */
-
 import type { NodeId } from "../../../protocols/position.ts";
 import {
   compareGrants,

@@ -70,7 +70,6 @@ export interface KnownMember {
 export interface Move {
   readonly from: Life;
   readonly to: Life;
-  /** When the move is forced. */
   readonly deadlineMs: number;
   saidAtMs: number;
 }
@@ -83,7 +82,6 @@ export interface PendingWrite {
 export interface CoordinatorState {
   readonly leader: Leader;
   readonly times: ClusterTimes;
-  /** Every partition of the configuration. */
   readonly partitions: readonly PartitionName[];
   phase: "gathering" | "leading" | "resigned";
   readonly gatherUntilMs: number;
@@ -113,7 +111,6 @@ export interface CoordinatorState {
   /** Smoothed load of each partition, by kind. */
   readonly loads: Map<PartitionName, { bytes: number; records: number; cpu: number }>;
   readonly rates: Map<NodeId, NodeRates>;
-  /** When the rates were last sent to the members. */
   ratesToldAtMs: number;
   skewedLooks: number;
   /** The skew that the last decision could not mend, or 0. It is tried again once it has grown, or after another decision. */
@@ -134,7 +131,6 @@ export type CoordinatorMessage =
   | { readonly type: "written"; readonly version: number }
   | { readonly type: "write_failed"; readonly error: HeadraceError }
   | { readonly type: "table_read"; readonly table: AssignmentTable }
-  /** The first message. */
   | { readonly type: "begin" }
   | { readonly type: "tick" }
   | { readonly type: "decide_due" };
@@ -244,7 +240,6 @@ export const isAlive = (state: CoordinatorState, life: Life | undefined): life i
 export const isBeingGranted = ({ writing }: CoordinatorState, partition: PartitionName): boolean =>
   writing?.entries.some((entry) => entry.partition === partition && entry.next === undefined) === true;
 
-/** The entries whose holder is this life. */
 export function* heldBy(state: CoordinatorState, life: Life): Iterable<TableEntry> {
   for (const entry of state.table.values()) if (isSameLife(entry.holder, life)) yield entry;
 }

@@ -55,10 +55,7 @@ export interface LeaseStore {
 
   look(): Promise<StoreView>;
 
-  /**
-   * Takes the coordinator's lease if it is free, if it has expired, or if it is held in the term `insteadOf`: the port of
-   * that holder refused (E20).
-   */
+  /** Takes the coordinator's lease if free, expired, or held in the term `insteadOf`, whose port refused (E20). */
   stand(life: Life, leaseMs: number, insteadOf?: number): Promise<ElectionOutcome>;
   /** False if the term is not the newest, or its lease was given up. */
   renewLease(leaderEpoch: number, leaseMs: number): Promise<boolean>;

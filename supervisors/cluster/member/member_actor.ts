@@ -1,7 +1,4 @@
-/**
- * Carries out the effects of the member machine: calls the lease store, places partitions, sends to the coordinator. Runs the
- * coordinator as a child while this node leads.
- */
+/** Carries out the member machine's effects. Runs the coordinator as a child while this node leads. */
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../../actors/kernel/machine_actor.ts";
 import type { Peers } from "../../../actors/transport/transport.ts";
@@ -26,7 +23,6 @@ import { SteadyClock } from "../steady_clock.ts";
 import { stepMember } from "./member_machine.ts";
 import { createMember, type MemberEffect, type MemberMessage, type MemberState } from "./member_state.ts";
 
-/** Places partitions on this node, by name. */
 export interface Placement {
   order(partition: PartitionName, order: PartitionOrder): void;
   /** Directs requests to the partition's owner on another node; undefined if none is known. */

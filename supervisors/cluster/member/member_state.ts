@@ -34,7 +34,6 @@ export interface MemberState {
   phase: "member" | "leaving" | "over";
   /** The leader of the highest term seen. */
   leader: Leader | undefined;
-  /** This life is the coordinator. */
   isLeading: boolean;
   isStanding: boolean;
   /** Until then the other members stand first (M5). */

@@ -30,10 +30,7 @@ export class PartitionLoads {
     this.#counted.set(name, counted);
   }
 
-  /**
-   * Rates since the last call, for the given partitions. Processor time is not measured per partition: the time of the process
-   * is shared out by records, which cost most of it.
-   */
+  /** Rates since the last call. The process's processor time is shared out by records, which cost most of it. */
   take(here: Iterable<PartitionName>): readonly PartitionLoad[] {
     const [nowMs, cpuMs] = [this.#stopwatchMs(), this.#usedCpuMs()];
     const seconds = Math.max(0.001, (nowMs - this.#sinceMs) / 1_000);

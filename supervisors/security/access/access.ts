@@ -20,22 +20,13 @@ export type { Grants } from "./grants.ts";
 export interface Access {
   /** The grants of the token, or else of the socket's certificate. Undefined if neither is valid. */
   authenticate(token: string | undefined, socket?: Socket): Promise<Grants | undefined>;
-  /**
-   * The same for a connection that stays: `onEnd` is called once its grants have ended. Throws `OverloadedError` if its
-   * principal has its most connections already.
-   */
+  /** As `authenticate`, kept until `onEnd`, when its grants end. Throws `OverloadedError` for too many connections. */
   hold(token: string | undefined, socket: Socket | undefined, onEnd: () => void): Promise<Held | undefined>;
   /** Throws `RejectedError` for a request whose web origin or host is not allowed. */
   admit(request: Pick<IncomingMessage, "headers">): void;
-  /**
-   * To be called with the address that the port was bound to. Throws `ConfigurationError` if others could connect
-   * without credentials.
-   */
+  /** Called with the port's bound address. Throws `ConfigurationError` if others could connect without credentials. */
   bound(address: string): void;
-  /**
-   * Reads tokens and keys again, and answers how many grants ended. On a fault throws `ConfigurationError` and keeps
-   * the old ones.
-   */
+  /** Reads tokens and keys again; answers how many grants ended. Throws `ConfigurationError` and keeps the old ones. */
   reload(security?: SecurityConfiguration): Promise<number>;
 }
 
@@ -69,9 +60,8 @@ export async function createAccess(
   if (credentials.isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
   const watch = new GrantWatch({ nowMs, setTimer });
   const quotas = new Quotas(security.quotas ?? {}, nowMs);
-  const metered = (grants: Grants): Grants => {
-    return grants.owner === undefined ? grants : { ...grants, quota: quotas.of(grants.owner) };
-  };
+  const metered = (grants: Grants): Grants =>
+    grants.owner === undefined ? grants : { ...grants, quota: quotas.of(grants.owner) };
   return {
     authenticate: async (token, socket) => {
       const found = await credentials.grant(token, socket);

@@ -14,7 +14,6 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE
 
 export type Authorities = readonly X509Certificate[];
 
-/** The names in a client's certificate. */
 export interface ShownCertificate {
   readonly commonName: string | undefined;
   /** Such as `DNS:sensor-1.example` and `URI:spiffe://example/sensor-1`. */

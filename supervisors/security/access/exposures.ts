@@ -18,10 +18,7 @@ export interface Exposure {
 const OTHERS_BITS = 0o077;
 export const DATA_FOLDER_MODE = 0o700;
 
-/**
- * Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it cannot be
- * made.
- */
+/** Makes the data folder, readable by its owner alone, where none exists. Throws `ConfigurationError` on failure. */
 export async function makeDataFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: DATA_FOLDER_MODE });
@@ -46,15 +43,10 @@ export async function exposuresOf(configuration: Configuration): Promise<readonl
 function plainTokens({ node, security }: Configuration): readonly Exposure[] {
   const hasTokens = security.tokens.length > 0 || security.jwt !== undefined;
   if (!hasTokens || security.tls !== undefined || isLoopbackHost(node.host)) return [];
-  return [
-    {
-      path: ["security"],
-      reason: `tokens travel in clear text to ${node.host} as security.tls is not configured: a listener on the network can use them`,
-    },
-  ];
+  const reason = `tokens travel in clear text to ${node.host} as security.tls is not configured: a listener on the network can use them`;
+  return [{ path: ["security"], reason }];
 }
 
-/** Secret headers that sinks send without TLS. */
 function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
   return Object.entries(sinks).flatMap(([name, { options }]) => {
     const { url, headers } = options as { readonly url?: unknown; readonly headers?: unknown };
@@ -69,12 +61,8 @@ function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
 async function openDataFolder({ node }: Configuration): Promise<readonly Exposure[]> {
   const mode = await modeOf(node.data);
   if (mode === undefined || (mode & OTHERS_BITS) === 0) return [];
-  return [
-    {
-      path: ["node", "data"],
-      reason: `other users of this machine may look into ${node.data}: its mode should be 0700, current value is ${octal(mode)}`,
-    },
-  ];
+  const reason = `other users of this machine may look into ${node.data}: its mode should be 0700, current value is ${octal(mode)}`;
+  return [{ path: ["node", "data"], reason }];
 }
 
 async function openSecretFiles(configuration: Configuration): Promise<readonly Exposure[]> {

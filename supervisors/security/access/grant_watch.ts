@@ -26,7 +26,6 @@ export class GrantWatch {
     this.#world = world;
   }
 
-  /** How many grants are watched. */
   get count(): number {
     return this.#watched.size;
   }
@@ -39,10 +38,7 @@ export class GrantWatch {
     return { stop: () => this.#forget(one) };
   }
 
-  /**
-   * Ends the grants that `next` does not give; answers how many. A grant whose key cannot be read now is kept until
-   * its own end.
-   */
+  /** Ends grants that `next` does not give; answers how many. One whose key cannot be read stays until its own end. */
   async judge(next: Credentials): Promise<number> {
     const judged = [...this.#watched].map(async (one) => {
       const holds = await one.granted.holdsUnder(next).catch(() => true);

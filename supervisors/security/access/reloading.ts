@@ -1,8 +1,4 @@
-/**
- * Reads credentials again while the node runs, on request and when one of their files has changed. If the files cannot
- * be used, the old credentials stay in force, which is logged once for each change.
- */
-
+/** Reads credentials again on request and when a file changes. Unusable ones are logged once; the old stay in force. */
 import { stat } from "node:fs/promises";
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";
@@ -73,11 +69,7 @@ export async function startReloading(options: ReloadingOptions): Promise<Reloadi
 async function readAgain({ read, log, onReloaded }: ReloadingOptions, why: string): Promise<ReloadOutcome> {
   const outcome = await read().then(
     (grantsEnded): ReloadOutcome => ({ kind: "reloaded", why, grantsEnded }),
-    (error): ReloadOutcome => ({
-      kind: "refused",
-      why,
-      reason: reasonOf(error),
-    }),
+    (error): ReloadOutcome => ({ kind: "refused", why, reason: reasonOf(error) }),
   );
   if (outcome.kind === "reloaded") log("info", "read tokens, keys and certificates again", { ...outcome });
   else log("error", "kept the tokens, keys and certificates that were read before", { ...outcome });

@@ -1,7 +1,4 @@
-/**
- * Reads the certificate that the port shows, and the authorities of client certificates, at the start and at each
- * reload.
- */
+/** Reads the port's certificate, and the authorities of client certificates, at the start and at each reload. */
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { ConfigurationError } from "../../../protocols/errors.ts";
@@ -15,10 +12,7 @@ export interface TlsContext {
 
 type TlsConfiguration = NonNullable<SecurityConfiguration["tls"]>;
 
-/**
- * Throws `ConfigurationError` for files without a certificate and its key. @param nodeCaFile the authority of the
- * cluster's nodes
- */
+/** Throws `ConfigurationError` without a certificate and its key. @param nodeCaFile the authority of cluster nodes */
 export async function readTls(tls: TlsConfiguration, nodeCaFile: string | undefined): Promise<TlsContext> {
   const caFiles = [nodeCaFile, tls.clientCaFile].filter((file) => file !== undefined);
   try {

@@ -4,10 +4,7 @@ import type { Grants } from "./grants.ts";
 const SAMPLE = /^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})? [^ ]+/;
 const STREAM_LABEL = /(?:^|,)stream="((?:[^"\\]|\\.)*)"/;
 
-/**
- * Keeps the samples of streams that the token may see. Samples without a stream are for tokens that may see all.
- * @param exposition the Prometheus text format
- */
+/** Keeps the samples of visible streams; others are for tokens that see all. @param exposition Prometheus text */
 export function visibleMetrics(
   exposition: string,
   { mayObserve, mayObserveAll, mayAdministrate }: Pick<Grants, "mayObserve" | "mayObserveAll" | "mayAdministrate">,

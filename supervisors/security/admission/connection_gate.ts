@@ -14,9 +14,7 @@ const FULL =
 
 /** Time between looks at addresses over their share, in ms. */
 const LOOK_EVERY_MS = 20;
-/**
- * Most connections of one address that end in one look. Thousands in one turn of the event loop would delay all others.
- */
+/** Most connections of one address ended in one look: thousands in one turn of the loop would delay all others. */
 const ENDED_AT_ONCE_MAX = 20;
 
 export interface GateWorld {
@@ -94,9 +92,7 @@ export class ConnectionGate {
     this.#settleLater(seen.address);
   }
 
-  /**
-   * A request has come. `onAnswered` must be called once it is over. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`.
-   */
+  /** A request has come; `onAnswered` must be called after it. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`. */
   ask(socket: Socket): { readonly onAnswered: () => void } {
     const seen = this.#of(socket);
     if (seen === undefined) return { onAnswered: () => undefined };

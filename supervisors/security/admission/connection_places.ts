@@ -22,7 +22,6 @@ export type Phase = "silent" | "idle" | "asking" | "greeting" | "welcomed";
 export const WAIT_MS_MIN = 2_000;
 
 export interface PlaceLimits {
-  /** Most connections. */
   readonly placesMax: number;
   /** Most WebSockets, of all addresses together. */
   readonly upgradesMax: number;
@@ -73,7 +72,6 @@ export class ConnectionPlaces {
     return this.#all[phase].size;
   }
 
-  /** How many connections of one address are in a phase. */
   countOf(address: string, phase: Phase): number {
     return this.#byAddress.get(address)?.[phase].size ?? 0;
   }
@@ -150,10 +148,7 @@ export class ConnectionPlaces {
     return this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
   }
 
-  /**
-   * Takes the places of waiting connections beyond the address's share, at most `countMax`, if they have waited enough
-   * (C2).
-   */
+  /** Takes at most `countMax` places of connections beyond the address's share that have waited enough (C2). */
   overShare(address: string, nowMs: number, countMax = Number.POSITIVE_INFINITY): readonly number[] {
     const ended: number[] = [];
     while (ended.length < countMax && this.isOverShare(address)) {

@@ -1,7 +1,4 @@
-/**
- * Computes how many connections the process has files for, so that no connection takes a file that the log or a sink
- * needs.
- */
+/** Computes how many connections the process has files for: none may take a file that the log or a sink needs. */
 import { readFileSync } from "node:fs";
 import type { Configuration } from "../../configuration/configuration_schema.ts";
 import type { PlaceLimits } from "./connection_places.ts";

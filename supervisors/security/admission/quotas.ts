@@ -111,10 +111,7 @@ export class PrincipalQuota implements AppendQuota {
     );
   }
 
-  /**
-   * Counts a connection until the answered function is called. Throws `OverloadedError` if the principal has its most
-   * connections.
-   */
+  /** Counts a connection until the answered function is called. Throws `OverloadedError` at the principal's bound. */
   connect(): () => void {
     const { connections = Number.POSITIVE_INFINITY } = this.#terms;
     if (this.#connections >= connections) {

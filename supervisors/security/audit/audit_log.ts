@@ -1,12 +1,16 @@
-/**
- * Writes the audit stream, as a producer within the node that never waits. Entries that cannot be written in time are
- * counted, and the next entry holds their count.
- */
+/** Writes the audit stream without waiting. Entries not written in time are counted; the next one holds the count. */
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";
 import { Producer } from "../../../protocols/client/producer/producer.ts";
 import type { Connect } from "../../../protocols/connection.ts";
-import { type AuditEntry, type AuditEvent, createAudit, lookAtAudit, recordAudit } from "./audit_machine.ts";
+import {
+  type AuditEntry,
+  type AuditEvent,
+  type AuditStep,
+  createAudit,
+  lookAtAudit,
+  recordAudit,
+} from "./audit_machine.ts";
 
 export interface Audit {
   record(event: AuditEvent): void;
@@ -55,21 +59,16 @@ export function startAudit(options: AuditLogOptions): Audit {
         .finally(() => (unwritten -= 1));
     }
   };
+  const take = ({ entries, lookAtMs }: AuditStep) => {
+    write(entries);
+    if (lookAtMs !== undefined) timer ??= setTimer(Math.max(1, lookAtMs - nowMs()), look);
+  };
   const look = () => {
     timer = undefined;
-    const { entries, lookAtMs } = lookAtAudit(state, nowMs());
-    write(entries);
-    lookAt(lookAtMs);
-  };
-  const lookAt = (atMs: number | undefined) => {
-    if (atMs !== undefined) timer ??= setTimer(Math.max(1, atMs - nowMs()), look);
+    take(lookAtAudit(state, nowMs()));
   };
   return {
-    record(event) {
-      const { entries, lookAtMs } = recordAudit(state, event, nowMs());
-      write(entries);
-      lookAt(lookAtMs);
-    },
+    record: (event) => take(recordAudit(state, event, nowMs())),
     async close() {
       timer?.cancel();
       write(lookAtAudit(state, nowMs(), true).entries);

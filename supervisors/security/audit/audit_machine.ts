@@ -8,7 +8,6 @@
 
 export type AuditKind = "admin_call" | "refused_login" | "refused_scope" | "refused_request" | "reload";
 
-/** Something that happened. */
 export interface AuditEvent {
   readonly kind: AuditKind;
   /** The principal; undefined if none was recognised. */

@@ -36,10 +36,7 @@ export function auditRefusal(
   if (kind !== undefined) audit.record({ kind, ...about, outcome: error.code });
 }
 
-/**
- * The kind of a refusal; undefined for other errors. For a token that may see all streams, an unknown stream is no
- * refusal.
- */
+/** The kind of a refusal, or undefined. To a token that may see all streams an unknown stream is no refusal. */
 export const refusalKind = (code: string, grants: Grants | undefined): AuditKind | undefined =>
   code === "UNKNOWN_STREAM" && grants?.mayAdministrate !== false ? undefined : REFUSALS[code];
 

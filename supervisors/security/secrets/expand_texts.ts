@@ -10,7 +10,6 @@ import { type LineAt, type Problem, problemAt } from "../../configuration/config
 import type { HiddenTexts } from "./hidden_texts.ts";
 
 export interface Expansion {
-  /** The value of an environment variable. */
   readonly variable: (name: string) => string | undefined;
   /** The folder in which relative paths of files begin. */
   readonly folder: string;
@@ -31,7 +30,6 @@ type Path = readonly (string | number)[];
 const SECTIONS_WITH_SECRETS: readonly unknown[] = ["log", "sources", "sinks"];
 const PLACE = /\$\$\{|\$\{([^}]*)(\}?)/g;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Most characters of a secret. */
 const SECRET_CHARACTERS_MAX = 65_536;
 
 export async function expandTexts(value: unknown, expansion: Expansion): Promise<Expanded> {

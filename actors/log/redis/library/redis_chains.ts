@@ -1,7 +1,4 @@
-/**
- * The part of the Redis Function library that keeps chains: `open_chain` and `expire_chains`. redis_places.ts counts the places
- * that they take.
- */
+/** The Redis functions that keep chains: `open_chain` and `expire_chains`. redis_places.ts counts their places. */
 import { EMPTY_CHAIN_KEPT_MS, SHORT_LIVED_PRODUCERS } from "../../log.ts";
 
 export const REDIS_CHAINS = `local function load_chain(chains, name)

@@ -1,7 +1,4 @@
-/**
- * The part of the Redis Function library that belongs to no partition: producers' names and epochs, by the rules of
- * welcome.ts, and metadata.
- */
+/** The Redis functions that belong to no partition: producers' names and epochs, by welcome.ts, and metadata. */
 export const REDIS_NAMES = `-- producer | instance, held epoch or '', kept for ms
 local function welcome(keys, args)
   local known = redis.call('HMGET', keys[1], 'instance', 'epoch')

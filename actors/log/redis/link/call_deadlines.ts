@@ -1,7 +1,4 @@
-/**
- * The deadlines of calls that all have the same timeout: the oldest call is due first, so one timer is enough. A timer for
- * each call would be much of a busy node's garbage.
- */
+/** Deadlines of calls with one timeout: the oldest is due first, so one timer is enough, and spares much garbage. */
 import { UnavailableError } from "../../../../protocols/errors.ts";
 
 interface Waiting {
