@@ -11,33 +11,32 @@ export const SWEEP_LATER: PartitionEffect = { type: "wait", delayMs: sweepEveryM
 /** Trims channels beyond `bytesMax`, judges whether the partition is full, and asks for the next sweep. */
 export function sweep(state: PartitionState, nowMs: number): Effects {
   if (state.ownership === undefined) return [SWEEP_LATER];
+  const trims = trimBySize(state, state.channels);
+  judgeFullness(state);
   const agedBeforeMs = nowMs - state.retention.ageMaxMs;
-  return [{ type: "sweep", ownership: state.ownership, agedBeforeMs }, ...trimBySize(state), SWEEP_LATER];
+  return [{ type: "sweep", ownership: state.ownership, agedBeforeMs }, ...trims, SWEEP_LATER];
 }
 
-/**
- * P12: the log has told how much each channel takes. The owner counts the events of `records` alone, and so knows only of a part
- * between sweeps.
- */
+/** P12. The owner itself counts the events of `records` alone. An answer that is older than a trim only repeats that trim. */
 export function measured(state: PartitionState, channels: ReadonlyMap<Channel, ChannelBounds>): Effects {
   for (const [channel, bounds] of channels) {
     const known = state.channels.get(channel);
-    if (channel !== "records") state.channels.set(channel, bounds);
-    else if (known !== undefined) state.channels.set(channel, { ...known, sizeBytes: bounds.sizeBytes });
+    if (known === undefined || channel !== "records") state.channels.set(channel, bounds);
+    else if (known.firstOffset === bounds.firstOffset)
+      state.channels.set(channel, { ...known, sizeBytes: bounds.sizeBytes });
   }
-  return trimBySize(state);
+  judgeFullness(state);
+  return trimBySize(state, channels);
 }
 
-function trimBySize(state: PartitionState): Effects {
-  const trims = [...state.channels].flatMap(([channel, bounds]) => {
+function trimBySize(state: PartitionState, channels: ReadonlyMap<Channel, ChannelBounds>): Effects {
+  return [...channels].flatMap(([channel, bounds]) => {
     const excess = bounds.sizeBytes - state.retention.bytesMax;
     const records = bounds.endOffset - bounds.firstOffset;
     if (excess <= 0 || records <= 0) return [];
     const cut = Math.ceil((excess / bounds.sizeBytes) * records);
     return trimEffects(state, channel, offset(bounds.firstOffset + cut));
   });
-  judgeFullness(state);
-  return trims;
 }
 
 /** P5: a trim up to `wantedOffset`, or only up to the first record that a consumer needs. */

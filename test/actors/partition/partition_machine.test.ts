@@ -181,6 +181,13 @@ test("P12: small events with long headers count with the bytes that the log stor
     { type: "trim", ownership: claim(5).ownership, channel: "records", beforeOffset: 1 },
   ]);
   assert.equal(trim({ channels: new Map([["rejected", stored]]), epoch: epoch(4) }), [], "of a former ownership");
+  tell({
+    type: "trimmed",
+    epoch: epoch(5),
+    channel: "records",
+    bounds: { ...stored, firstOffset: offset(1), sizeBytes: 900 },
+  });
+  assert.equal(trim({ channels: new Map([["records", stored]]) }), [], "an answer from before the trim");
 });
 
 test("P12: the channel of rejected events is trimmed by size too, though the owner does not count its events", () => {
