@@ -7,7 +7,7 @@ export const TRACEPARENT_BYTES = 55;
 
 /** Whether `text` is a trace context. Any other text is dropped and counted; its batch is never refused for it. */
 export const isTraceparent = (text: string): boolean =>
-  text === lastRead || (text.length === TRACEPARENT_BYTES && PATTERN.test(text));
+  text.length === TRACEPARENT_BYTES && (text === lastRead || PATTERN.test(text));
 
 /** The text that was read last: whoever asks about it next need not look at it again. */
 let lastRead = "";

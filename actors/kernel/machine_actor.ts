@@ -3,7 +3,7 @@
  * effects that fail or are late, and of answers to former lives; leaves every effect to the shell's `perform`.
  *   A1. Effects are begun in the order that the machine gave them, and before the next message is handled.
  *   A2. Work that takes time goes on beside the actor and tells its result as a message; no handler waits for it (E19).
- *   A3. Each effect fails at most once, by its error or by its deadline; the actor ignores a result that comes later.
+ *   A3. An effect with a deadline fails at most once, by its error or by the deadline; what it tells later is ignored.
  *   A4. A failure that the shell does not map to a message is a crash of the actor.
  *   A5. A life hears only its own answers: results, failures and timers of a former life are dropped.
  *   A6. The observer hears once of each effect that takes time or fails: done, failed or late.
@@ -45,7 +45,7 @@ export interface Shell<State, Message extends Typed, Effect extends Typed, Input
   perform(effect: Effect, context: MachineContext<Message>, state: State): void | Promise<void>;
   /** The message that a failed effect becomes. Undefined: the failure is a crash (A4). */
   onEffectFailed?(effect: Effect, error: unknown): Message | undefined;
-  /** Time in ms within which an effect must settle its promise or, where it gives none, tell its first message. */
+  /** Time in ms within which an effect must settle its promise. */
   deadlineMs?(effect: Effect): number | undefined;
   /** Releases what the shell holds. */
   stop?(state: State): void | Promise<void>;
@@ -165,7 +165,7 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   #begin(effect: Effect): void {
     const deadlineMs = this.#shell.deadlineMs?.(effect);
     if (deadlineMs === undefined) this.#perform(effect);
-    else new Attempt(this.#context, effect, deadlineMs, this.#endOf(effect)).begin(this.#performed, this.#failed);
+    else new Attempt(this.#context, effect, deadlineMs, this.#endOf(effect), this.#failed).begin(this.#performed);
   }
 
   /** Most effects: no deadline is set, and most are done when this returns. */
@@ -219,80 +219,55 @@ function raise(error: unknown): never {
 class Attempt<Message extends Typed, Effect extends Typed> {
   readonly #context: MachineContext<Message>;
   readonly #effect: Effect;
-  readonly #deadlineMs: number;
   readonly #tellEnd: (outcome: Outcome) => void;
+  readonly #onFailed: OnFailed<Effect>;
+  readonly #deadline: Timer;
   #isOpen = true;
-  #isLate = false;
-  #hasTold = false;
-  /** Gave no promise, so that its first message is its result. */
-  #endsWithMessage = false;
-  #deadline: Timer | undefined;
+  #hasFailed = false;
 
   constructor(
     context: MachineContext<Message>,
     effect: Effect,
     deadlineMs: number,
     tellEnd: (outcome: Outcome) => void,
+    onFailed: OnFailed<Effect>,
   ) {
     this.#context = context;
     this.#effect = effect;
-    this.#deadlineMs = deadlineMs;
     this.#tellEnd = tellEnd;
-  }
-
-  begin(
-    perform: (effect: Effect, context: MachineContext<Message>) => void | Promise<void>,
-    onFailed: OnFailed<Effect>,
-  ): void {
-    const failed = (error: unknown, isInTurn: boolean): void => {
-      if (this.#end("failed")) onFailed(this.#effect, error, isInTurn);
-    };
-    this.#setDeadline(onFailed);
-    let work: void | Promise<void>;
-    try {
-      work = perform(this.#effect, this.#heard());
-    } catch (error) {
-      failed(error, true);
-      return;
-    }
-    if (work !== undefined) {
-      work.then(
-        () => this.#end("done"),
-        (error: unknown) => failed(error, false),
-      );
-      return;
-    }
-    this.#endsWithMessage = true;
-    if (this.#hasTold) this.#end("done");
-  }
-
-  #setDeadline(onFailed: OnFailed<Effect>): void {
-    this.#deadline = this.#context.callAfter(this.#deadlineMs, () => {
-      if (!this.#end("late")) return;
-      this.#isLate = true;
-      const reason = `it must be done in time: current value is ${this.#deadlineMs} ms`;
-      const error = new UnavailableError("TIMEOUT", `Cannot finish an effect of ${this.#context.path} as ${reason}`);
-      onFailed(this.#effect, error, false);
+    this.#onFailed = onFailed;
+    this.#deadline = context.callAfter(deadlineMs, () => {
+      const reason = `it must be done in time: current value is ${deadlineMs} ms`;
+      const late = new UnavailableError("TIMEOUT", `Cannot finish an effect of ${context.path} as ${reason}`);
+      this.#fail("late", late, false);
     });
   }
 
-  /** A3: the context of one effect, which goes deaf with the deadline. */
-  #heard(): MachineContext<Message> {
-    const tell = (message: Message): void => {
-      if (this.#isLate) return;
-      this.#hasTold = true;
-      if (this.#endsWithMessage) this.#end("done");
-      this.#context.tell(message);
-    };
-    return { ...this.#context, tell };
+  begin(perform: (effect: Effect, context: MachineContext<Message>) => void | Promise<void>): void {
+    const { tell } = this.#context;
+    /** A3: the context of one effect, which goes deaf with its failure. */
+    const heard = { ...this.#context, tell: (message: Message) => (this.#hasFailed ? undefined : tell(message)) };
+    try {
+      Promise.resolve(perform(this.#effect, heard)).then(
+        () => this.#end("done"),
+        (error: unknown) => this.#fail("failed", error, false),
+      );
+    } catch (error) {
+      this.#fail("failed", error, true);
+    }
   }
 
-  /** False where it has ended before. */
-  #end(outcome: Outcome): boolean {
-    if (!this.#isOpen) return false;
+  #fail(outcome: "failed" | "late", error: unknown, isInTurn: boolean): void {
+    if (!this.#isOpen) return;
+    this.#hasFailed = true;
+    this.#end(outcome);
+    this.#onFailed(this.#effect, error, isInTurn);
+  }
+
+  #end(outcome: Outcome): void {
+    if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#deadline?.cancel();
+    this.#deadline.cancel();
     this.#tellEnd(outcome);
-    return true;
   }
 }

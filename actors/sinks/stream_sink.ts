@@ -80,6 +80,7 @@ class StreamWriter implements SinkWriter {
       stream,
       client: `sink ${context.name}`,
       lingerMs: 0, // the delivery has gathered its batch before
+      tracesApart: true,
       onInDoubt: (_events, error) => this.#noteFence(error),
     });
   }

@@ -23,6 +23,7 @@ export function mountOpenApi(server: FastifyInstance, routes: readonly Described
   let document: Promise<string> | undefined;
   server.get("/openapi.json", { schema: OPENAPI_ROUTE }, async (_request, reply) => {
     document ??= openApiOf(routes).then((made) => JSON.stringify(made));
+    document.catch(() => (document = undefined)); // the next request tries again
     return reply.type("application/json; charset=utf-8").send(await document);
   });
 }

@@ -53,6 +53,7 @@ function bodyCheck({ schema }: { readonly schema: unknown }): Check {
   let compiled: ReturnType<typeof compile> | undefined;
   const check = async (body: unknown): Promise<void> => {
     compiled ??= compile();
+    compiled.catch(() => (compiled = undefined)); // the next request tries again
     const validate = await compiled;
     if (validate(body)) return;
     const [error] = validate.errors ?? [];

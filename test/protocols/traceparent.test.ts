@@ -37,6 +37,10 @@ test("a batch has its trace contexts in one form, and none where it has none", (
   assert.equal(tracesOf({ traces: [{ index: 0, traceparent: "t" }] }), { traces: [{ index: 0, traceparent: "t" }] });
 });
 
+test("an empty text is no trace context, also before any was read", () => {
+  assert.not(isTraceparent(""));
+});
+
 test("bytes are read as a trace context exactly where their text is one", () => {
   const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   const encode = (text: string) => new TextEncoder().encode(text);

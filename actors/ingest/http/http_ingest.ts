@@ -161,6 +161,7 @@ export class HttpIngest {
         producerId: `ingest/${this.#options.node}/${name}/${this.#sharedCount % INGEST_LIMITS.sharedNames}`,
         instance: this.#options.newId(),
         lingerMs: INGEST_LIMITS.sharedLingerMs,
+        tracesApart: true, // requests of other principals share the producer
         bufferBytesMax: INGEST_LIMITS.sharedBufferBytesMax,
         ...(name === "bulky" ? { batchEventsMax: 1 } : {}),
       },

@@ -58,7 +58,7 @@ async function ingest(
   if (!isKnownEncoding(encoding)) {
     return refuseMedia(reply, `its encoding must be gzip or identity: current value is ${encoding}`);
   }
-  const key = readKey(request.headers["idempotency-key"]);
+  const key = readKey(request.raw.headersDistinct["idempotency-key"]);
   const holder = holderOf(request.raw, owner);
   const body = await readBody(request.raw, encoding, options.memory, holder).catch((error: unknown) => {
     reply.header("Connection", "close"); // the rest of the body is not read

@@ -14,9 +14,13 @@ export interface IdempotentRequest {
 const KEY_LENGTH_MAX = 255;
 
 /** Throws `RejectedError` `MALFORMED_FRAME`. */
-export function readKey(header: string | readonly string[] | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  const key = String(header).trim();
+export function readKey(lines: readonly string[] | undefined): string | undefined {
+  if (lines === undefined) return undefined;
+  const key = lines.join().trim();
+  if (lines.length > 1) {
+    const reason = `Idempotency-Key must be given once: current number is ${lines.length}`;
+    throw new RejectedError("MALFORMED_FRAME", `Cannot append as ${reason}`);
+  }
   if (key.length > 0 && key.length <= KEY_LENGTH_MAX) return key;
   throw new RejectedError(
     "MALFORMED_FRAME",

@@ -54,11 +54,15 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   });
   server.get<RecordsRoute>(
     "/v1/streams/:stream/partitions/:partition/records",
-    { schema: RECORDS_ROUTE },
+    {
+      schema: RECORDS_ROUTE,
+      // Before the parameters are judged: the audit hears of each refused scope.
+      preValidation: async (request) =>
+        checkScope(directory.describe(), options.permissionsOf(request), request.params.stream, "consume", "read"),
+    },
     async (request, reply) => {
       const { stream, partition } = request.params;
       const permissions = options.permissionsOf(request);
-      checkScope(directory.describe(), permissions, stream, "consume", "read");
       const view = await viewOf(directory, stream, partition);
       const { from, fromTimeMs, limit, channel: name } = request.query;
       const channel = asChannel(name);

@@ -7,7 +7,7 @@ export type HttpHeaders = Readonly<Record<string, string>>;
 
 const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   "idempotency-key": "the sink gives each request a key of its own",
-  traceparent: "the sink sends the trace of each record",
+  traceparent: "the sink sends the first trace of each request",
   "content-encoding": "the sink sends its body as it is",
   "content-length": "the sink counts its body",
   host: "'url' names the host",

@@ -83,6 +83,12 @@ export class EventBatcher {
       : partitionOfSequence(slot.sequence, description.partitions);
   }
 
+  /** The partition's open batch, where its events have another trace context, or none and this one has. */
+  ofOtherTrace({ stream, traceparent }: Slot, partition: number): OpenBatch | undefined {
+    const batch = this.open.get(stream)?.get(partition);
+    return batch !== undefined && batch.slots.at(-1)?.traceparent !== traceparent ? batch : undefined;
+  }
+
   /** Adds an event to its partition's open batch and answers the batch. */
   add(slot: Slot, partition: number): OpenBatch {
     let batches = this.open.get(slot.stream);

@@ -26,6 +26,8 @@ export interface ProducerOptions extends ClientOptions {
    * aside as a dead letter.
    */
   readonly setsAsideUnsendable?: boolean;
+  /** True keeps events of different trace contexts in batches of their own. Default: false, and a batch has its first one. */
+  readonly tracesApart?: boolean;
   /** A batch is sent once it has this many events, from 1. Default: 500. */
   readonly batchEventsMax?: number;
   /** A batch is sent once it has about this many encoded bytes, from 1. Default: 262,144. */
@@ -112,7 +114,7 @@ export interface SendOptions {
   readonly sequence?: Sequence;
   /** The producer's resume point after this event, kept with the chain: at most 4,096 bytes as MessagePack. */
   readonly position?: Event;
-  /** W3C trace context. A batch carries that of its first event that has one. */
+  /** W3C trace context. A batch carries that of its first event that has one, unless `tracesApart` is set. */
   readonly traceparent?: string;
   /** Ends the wait for room in the buffer. An event that is buffered is sent all the same. */
   readonly signal?: AbortSignal;

@@ -196,6 +196,11 @@ export class SendBuffer {
       this.refuse(slot, undefined, { code: "UNKNOWN_STREAM", path: "", reason }, this.averageEventBytes);
       return;
     }
+    const other = this.options.tracesApart === true ? this.batcher.ofOtherTrace(slot, partition) : undefined;
+    if (other !== undefined) {
+      this.batcher.take(other);
+      this.encode(other);
+    }
     const batch = this.batcher.add(slot, partition);
     const { batchBytesMax, lingerMs } = this.options;
     if (batch.slots.length >= this.batchEventsMax || batch.slots.length * this.averageEventBytes >= batchBytesMax) {

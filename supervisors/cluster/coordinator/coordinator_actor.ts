@@ -66,7 +66,33 @@ export const coordinatorActor = (options: CoordinatorOptions): ActorDefinition<C
     },
   });
 
-async function perform(options: CoordinatorOptions, effect: Effect, context: MachineContext<Message>): Promise<void> {
+type QuickEffect = Extract<Effect, { type: "tell" | "wait" | "note" }>;
+
+function perform(
+  options: CoordinatorOptions,
+  effect: Effect,
+  context: MachineContext<Message>,
+): undefined | Promise<void> {
+  switch (effect.type) {
+    case "tell":
+      options.tell(effect.node, effect.message);
+      return;
+    case "wait":
+      context.after(effect.delayMs, effect.message);
+      return;
+    case "note":
+      options.note(effect.level, effect.text);
+      return;
+    default:
+      return performStored(options, effect, context);
+  }
+}
+
+async function performStored(
+  options: CoordinatorOptions,
+  effect: Exclude<Effect, QuickEffect>,
+  context: MachineContext<Message>,
+): Promise<void> {
   const { leader, times, store } = options;
   const { leaderEpoch } = leader;
   switch (effect.type) {
@@ -110,15 +136,6 @@ async function perform(options: CoordinatorOptions, effect: Effect, context: Mac
     case "step_down":
       options.onSteppedDown(effect.because, effect.reason);
       await store.resign(leaderEpoch);
-      return;
-    case "tell":
-      options.tell(effect.node, effect.message);
-      return;
-    case "wait":
-      context.after(effect.delayMs, effect.message);
-      return;
-    case "note":
-      options.note(effect.level, effect.text);
   }
 }
 

@@ -45,10 +45,10 @@ export interface MemberOptions {
   onOver(): void;
 }
 
-type Message = MemberMessage | { readonly type: "coordinator_ended"; readonly term: number };
+type Input = MemberMessage | { readonly type: "coordinator_ended"; readonly term: number };
 
 export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessage> =>
-  machineActor<MemberState, Message, MemberEffect, MemberMessage>({
+  machineActor<MemberState, MemberMessage, MemberEffect, Input>({
     machine: "member",
     name: "member",
     // A coordinator that fails is not restarted: its lease is given up, and the next one elected reads the table anew.
@@ -72,17 +72,17 @@ function failureOf(effect: MemberEffect): MemberMessage {
   }
 }
 
-class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMessage> {
-  readonly machine: Machine<MemberState, Message, MemberEffect>;
+class MemberShell implements Shell<MemberState, MemberMessage, MemberEffect, Input> {
+  readonly machine: Machine<MemberState, MemberMessage, MemberEffect>;
   readonly first = [{ type: "begin" } as const];
   readonly onEffectFailed = failureOf;
   readonly #options: MemberOptions;
-  readonly #self: ActorReference<Message>;
+  readonly #self: ActorReference<MemberMessage>;
   readonly #stops: readonly { stop(): void }[];
   #coordinator: { readonly reference: ActorReference<CoordinatorMessage>; readonly term: number } | undefined;
   #published: { stop(): void } | undefined;
 
-  constructor(options: MemberOptions, context: MachineContext<Message>) {
+  constructor(options: MemberOptions, context: MachineContext<MemberMessage>) {
     const { self, times, peers } = options;
     const clock = new SteadyClock();
     this.#options = options;
@@ -105,22 +105,26 @@ class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMes
     this.#coordinator = undefined;
   }
 
-  #step(state: MemberState, message: Message, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
-    if (message.type === "coordinator_ended") return this.#ended(state, message.term, nowMs);
+  take(input: Input, step: (message: MemberMessage) => void): void {
+    if (input.type !== "coordinator_ended") {
+      step(input);
+      return;
+    }
+    const { term } = input;
+    if (this.#coordinator?.term !== term) return;
+    this.#forgetCoordinator();
+    void this.#options.store.resign(term).catch(() => undefined); // the lease expires by itself
+    this.#options.note("warn", `the coordinator of term ${term} failed`);
+    step({ type: "stepped_down", because: "failed" });
+  }
+
+  #step(state: MemberState, message: MemberMessage, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
     const result = stepMember(state, message, nowMs);
     this.#options.onStep?.(state, nowMs);
     return result;
   }
 
-  #ended(state: MemberState, term: number, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
-    if (this.#coordinator?.term !== term) return [state, []];
-    this.#forgetCoordinator();
-    void this.#options.store.resign(term).catch(() => undefined); // the lease expires by itself
-    this.#options.note("warn", `the coordinator of term ${term} failed`);
-    return stepMember(state, { type: "stepped_down", because: "failed" }, nowMs);
-  }
-
-  perform(effect: MemberEffect, context: MachineContext<Message>): void | Promise<void> {
+  perform(effect: MemberEffect, context: MachineContext<MemberMessage>): void | Promise<void> {
     const { self: life, times, store, peers, placement } = this.#options;
     switch (effect.type) {
       case "look":
@@ -177,7 +181,7 @@ class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMes
     }
   }
 
-  #lead({ leader, links }: Extract<MemberEffect, { type: "lead" }>, context: MachineContext<Message>): void {
+  #lead({ leader, links }: Extract<MemberEffect, { type: "lead" }>, context: MachineContext<MemberMessage>): void {
     const { times, store, peers, partitions, note } = this.#options;
     const { leaderEpoch: term } = leader;
     const steppedDown = (because: "superseded" | "cut_off", reason: string) => {
@@ -193,13 +197,16 @@ class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMes
         onSteppedDown: steppedDown,
       }),
     );
-    context.watch(reference as ActorReference<never>, () => ({ type: "coordinator_ended", term }));
+    context.watch(
+      reference as ActorReference<never>,
+      () => ({ type: "coordinator_ended", term }) satisfies Input as never,
+    );
     this.#coordinator = { reference, term };
     this.#published = peers.publish(COORDINATOR_ACTOR, reference);
     note("info", `${nameOfLife(leader)} coordinates, in term ${term}`);
   }
 
-  #stopLeading(context: MachineContext<Message>): void {
+  #stopLeading(context: MachineContext<MemberMessage>): void {
     const coordinator = this.#coordinator;
     this.#forgetCoordinator();
     if (coordinator !== undefined) void context.stopChild(coordinator.reference as ActorReference<never>);

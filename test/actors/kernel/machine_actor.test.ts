@@ -127,18 +127,24 @@ test("A3: an effect fails at its deadline, and a message that it tells later is 
   await system.shutdown();
 });
 
-test("A3: an effect done in time meets no deadline, whether it gives a promise or a message", async () => {
+test("A3: an effect done in time meets no deadline, and one that has failed is not heard afterwards", async () => {
   const { world, system, actor, seen } = await fixture({
     ...failedAs,
     deadlineMs: () => 50,
     perform: (effect, context) => {
-      context.tell({ type: "result", of: effect });
-      return effect === "promise" ? Promise.resolve() : undefined;
+      if (effect === "at once") return undefined;
+      if (effect === "in time") return Promise.resolve().then(() => context.tell({ type: "result", of: effect }));
+      const failing = Promise.reject(new Error("failed"));
+      void failing
+        .catch(() => undefined)
+        .then(() => setImmediate(() => context.tell({ type: "result", of: "too late" })));
+      return failing;
     },
   });
-  actor.tell({ type: "do", effects: ["promise", "message"] });
+  actor.tell({ type: "do", effects: ["at once", "in time", "failing"] });
   await until(() => seen().length === 3);
   await atRest();
+  assert.equal(seen(), ["do", "in time", "failing: failed"]);
   assert.is(world.timersWaiting, 0);
   await system.shutdown();
 });

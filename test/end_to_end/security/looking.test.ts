@@ -81,6 +81,7 @@ test("the audit records administration, refused logins, refused scopes and reloa
   const from = JSON.parse((await ask("/v1/streams/audit", SECRETS.ADMIN)).text).partitions[0].endOffset as number;
   await ask("/v1/cluster/rebalance?secret=1", SECRETS.ADMIN, "POST");
   await ask("/v1/cluster/rebalance", SECRETS.ONE, "POST");
+  assert.is((await ask("/v1/streams/orders/partitions/0/records?limit=x", SECRETS.ONE)).status, 403);
   for (let n = 0; n < 50; n += 1) await ask("/v1/sinks", "a token that nobody has");
   const client = await RawClient.open(node.endpoint);
   await client.ask({ type: "hello", client: "raw", minor: 0, token: "a token that nobody has" });
@@ -107,6 +108,7 @@ test("the audit records administration, refused logins, refused scopes and reloa
   const wanted = [
     /^admin_call boss POST \/v1\/cluster\/rebalance 127\.0\.0\.1$/,
     /^refused_scope sensor POST \/v1\/cluster\/rebalance 127\.0\.0\.1$/,
+    /^refused_scope sensor GET \/v1\/streams\/orders\/partitions\/0\/records 127\.0\.0\.1$/,
     /^refused_login undefined GET \/v1\/sinks 127\.0\.0\.1$/,
     /^refused_login undefined hello 127\.0\.0\.1$/,
     /^refused_scope sensor a frame 127\.0\.0\.1$/,

@@ -7,21 +7,25 @@ const REQUEST = { key: "k", subject: "s", owner: undefined, payload: bytes("{}")
 
 test("a key has 1 to 255 characters, without the spaces around it", () => {
   assert.is(readKey(undefined), undefined);
-  assert.is(readKey(" k "), "k");
-  assert.is(readKey("k".repeat(255)), "k".repeat(255));
+  assert.is(readKey([" k "]), "k");
+  assert.is(readKey(["k".repeat(255)]), "k".repeat(255));
   for (const [key, length] of [
     ["", 0],
     ["  ", 0],
     ["k".repeat(256), 256],
   ] as const) {
     try {
-      readKey(key);
+      readKey([key]);
       assert.unreachable();
     } catch (error) {
       assert.is((error as { code: string }).code, "MALFORMED_FRAME");
       assert.match((error as Error).message, new RegExp(`current length is ${length}$`));
     }
   }
+});
+
+test("a key that is given twice is refused, as no one can know which is meant", () => {
+  assert.throws(() => readKey(["a", "b"]), /Idempotency-Key must be given once: current number is 2/);
 });
 
 test("K1: the same request is the same producer; another stream, subject or key is another one", () => {

@@ -348,6 +348,36 @@ test("D12: a write that does not end, though it was told to, holds back the next
   await actor.stop();
 });
 
+test("a read that the log never answers is told after its deadline, and tried again", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const feedOf = partition.feed.bind(partition);
+  let reads = 0;
+  partition.feed = (owner) => {
+    const feed = feedOf(owner);
+    const read: typeof feed.read = (...parts) => {
+      reads += 1;
+      return reads === 1 ? new Promise(() => undefined) : feed.read(...parts);
+    };
+    return { ...feed, read };
+  };
+  const { sink, records } = collectingSink("idempotent");
+  const { actor, reports, standsAt } = await deliver(partition, 1, {
+    sink,
+    sinkOptions: {},
+    operationTimeoutMs: 1_000,
+  });
+  await actor.until(() => reads === 1);
+  actor.advance(1_000);
+  await actor.until(() => reports.some(({ kind }) => kind === "retry"));
+  const retry = reports.find(({ kind }) => kind === "retry");
+  assert.match(retry?.kind === "retry" ? retry.reason : "", /must be done in time: current value is 1000 ms/);
+  actor.advance(10_000);
+  await actor.until(() => standsAt(0));
+  assert.equal(ids(records), [0]);
+  await actor.stop();
+});
+
 test("each step of a call has the whole deadline", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }]);
