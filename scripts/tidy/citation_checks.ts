@@ -123,9 +123,10 @@ function citationsOf(text: string): Citation[] {
   return citations;
 }
 
+/** Two files of one part's name would make `partition P1` two rules. */
 function repeated(rules: readonly Rule[]): readonly Rule[] {
   const seen = new Set<string>();
-  return rules.filter(({ label, path }) => seen.size === seen.add(`${path} ${label}`).size);
+  return rules.filter(({ label, path }) => seen.size === seen.add(`${partOf(path)} ${label}`).size);
 }
 
 function untested(rules: readonly Rule[], tested: ReadonlySet<Rule>): Finding[] {

@@ -134,6 +134,12 @@ test("a rule that no test cites, one that is defined twice, and a rule of the sy
     "test/actors/sinks/a.test.ts:1", // it cites the rule that has lost its number
     "actors/sinks/sink_machine.ts:4",
   ]);
+  const namesake = { "actors/sinks/sink_machine.ts": MACHINE, "actors/log/sink_state.ts": MACHINE };
+  assert.equal(
+    citationFaults({ ...namesake, ...TESTED }).filter((fault) => fault.startsWith("actors/")).length,
+    2,
+    "two files whose part has one name",
+  );
   const cites = { "actors/a.ts": "/** E7, E8 */\n" };
   assert.equal(citationFaults({ ...cites, "docs/exactly_once.md": "# Rules\n\n## E7 Epochs\n" }), ["actors/a.ts:1"]);
 });

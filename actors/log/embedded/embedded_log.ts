@@ -1,5 +1,5 @@
 /**
- * The durable log over an ordered store that one process owns. Turns the plans of partition_state.ts into writes, from the
+ * The durable log over an ordered store that one process owns. Turns the plans of stored_partition.ts into writes, from the
  * partitions' state in memory; leaves their bytes to planned_writes.ts, commits to commit_queue.ts, reads to
  * embedded_reads.ts, and what belongs to no partition to store_registry.ts.
  *
@@ -15,9 +15,9 @@ import { EMPTY_BOUNDS } from "../bounds.ts";
 import type { Channel, DurabilityTier, Log, Ownership } from "../log.ts";
 import { planAppend } from "../rules/append_plan.ts";
 import { declareLostBy } from "../rules/lost_batch.ts";
-import * as Decide from "../rules/partition_state.ts";
 import type { ReadTurns } from "../rules/read_turns.ts";
 import { decodeEntry, encodeEntry } from "../rules/record_batch.ts";
+import * as Decide from "../rules/stored_partition.ts";
 import { encoded } from "../rules/unencodable.ts";
 import { CommitQueue } from "./commit_queue.ts";
 import { EmbeddedReads } from "./embedded_reads.ts";

@@ -6,9 +6,9 @@ import type { AppendBatch, Channel, ChannelBounds, Log, ReadRequest, RecordBatch
 import { placeCountsOf } from "../rules/chain_places.ts";
 import { LargeBatches } from "../rules/large_batches.ts";
 import { answerRead, holderOf, seekByTime } from "../rules/log_reading.ts";
-import type { PartitionState } from "../rules/partition_state.ts";
 import type { ReadTurns } from "../rules/read_turns.ts";
 import { decodeEntry } from "../rules/record_batch.ts";
+import type { PartitionState } from "../rules/stored_partition.ts";
 import { guarded, type OrderedStore, rangeEnd, valuesBelow } from "./ordered_store.ts";
 import * as Stored from "./stored_state.ts";
 

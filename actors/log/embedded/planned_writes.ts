@@ -2,8 +2,8 @@
 import type { Epoch } from "../../../protocols/position.ts";
 import type { AppendRequest, Channel } from "../log.ts";
 import type { AppendPlan } from "../rules/append_plan.ts";
-import type { PartitionState, StateChanges } from "../rules/partition_state.ts";
 import { EntryGroups, type encodeEntry, storedBytes } from "../rules/record_batch.ts";
+import type { PartitionState, StateChanges } from "../rules/stored_partition.ts";
 import type { StoredBatch } from "../stored_batches.ts";
 import * as Stored from "./stored_state.ts";
 

@@ -1,6 +1,6 @@
 /**
  * Keys and stored forms of the embedded log: a partition's fence, channels, entries, chains, verdicts and checkpoints, and
- * the store's own producers and metadata. Decides names and layouts; leaves meaning to partition_state.ts.
+ * the store's own producers and metadata. Decides names and layouts; leaves meaning to stored_partition.ts.
  *
  * A partition's keys share the prefix `p NUL stream NUL partition NUL`. An entry's key ends in its epoch and last offset at a
  * fixed width. So entries lie in order, and a cursor is found by one seek.
@@ -10,7 +10,7 @@ import type { Verdict } from "../../../protocols/event.ts";
 import { type EpochStart, epoch, offset, type PartitionReference } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { Channel, ChannelBounds, StoredVerdict } from "../log.ts";
-import type { ChainState, PartitionState } from "../rules/partition_state.ts";
+import type { ChainState, PartitionState } from "../rules/stored_partition.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 

@@ -12,14 +12,14 @@ import { encodePosition } from "../../../protocols/values/event_codec.ts";
 import type { AppendBatch, AppendOutcome, AppendRequest } from "../log.ts";
 import { rejectedBatch, type StoredBatch, storedBatch } from "../stored_batches.ts";
 import { chainName, ownerMark } from "./chain_places.ts";
+import { storedBytes } from "./record_batch.ts";
 import {
   type ChainState,
   PartitionDraft,
   type PartitionState,
   type StateChanges,
   staleEpoch,
-} from "./partition_state.ts";
-import { storedBytes } from "./record_batch.ts";
+} from "./stored_partition.ts";
 
 /** The batches that one append writes, and its answer. */
 export interface AppendPlan extends StateChanges {

@@ -1,6 +1,6 @@
 /**
  * Decides whether a new chain gets one of a partition's places for live chains, by counts alone. Leaves the chains to
- * partition_state.ts. redis_places.ts holds the same rules in Lua.
+ * stored_partition.ts. redis_places.ts holds the same rules in Lua.
  *
  *   C1. A partition has `producersMax` places. Short-lived producers have `SHORT_LIVED_CHAINS_MAX` places of their own, so
  *       that requests with a key keep no producer out, and producers keep no request out (E5).

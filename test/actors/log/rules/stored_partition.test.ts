@@ -10,7 +10,7 @@ import {
   type PartitionState,
   planExpiry,
   planOpen,
-} from "../../../../actors/log/rules/partition_state.ts";
+} from "../../../../actors/log/rules/stored_partition.ts";
 import { epoch } from "../../../../protocols/position.ts";
 import { batch, dense, plain } from "../../../conformance/log/log_batches.ts";
 
