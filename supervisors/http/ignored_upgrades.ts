@@ -1,7 +1,7 @@
 /**
- * A server ignores an upgrade that it does not take, and answers the request (RFC 9110, 7.8): Java's client and curl ask for
- * HTTP/2 (`h2c`) with their first one. Node hands all upgrades to one listener, unread beyond the head: such a head is written
- * anew without its wish, and put back before what follows it, for the parser to read as any other.
+ * A server ignores an upgrade that it does not take, and answers the request (RFC 9110, 7.8). Java's client and curl ask for
+ * HTTP/2 (`h2c`) with their first request. Node hands the connection of every such request to one listener, after the head. The
+ * head is then written again without the upgrade and put back before the bytes behind it, so that the parser reads the request.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";

@@ -135,11 +135,8 @@ test("a rule that no test cites, one that is defined twice, and a rule of the sy
     "actors/sinks/sink_machine.ts:4",
   ]);
   const namesake = { "actors/sinks/sink_machine.ts": MACHINE, "actors/log/sink_state.ts": MACHINE };
-  assert.equal(
-    citationFaults({ ...namesake, ...TESTED }).filter((fault) => fault.startsWith("actors/")).length,
-    2,
-    "two files whose part has one name",
-  );
+  const again = citationFaults({ ...namesake, ...TESTED });
+  for (const line of [3, 4]) assert.ok(again.includes(`actors/sinks/sink_machine.ts:${line}`), "it has a namesake");
   const cites = { "actors/a.ts": "/** E7, E8 */\n" };
   assert.equal(citationFaults({ ...cites, "docs/exactly_once.md": "# Rules\n\n## E7 Epochs\n" }), ["actors/a.ts:1"]);
 });

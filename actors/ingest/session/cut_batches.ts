@@ -67,7 +67,7 @@ function partOf(batch: RecordBatch, fromOffset: number, bytesMax: number, isFirs
   if (events.length === 0) return undefined;
   const firstOffset = offset(Math.max(batch.firstOffset, fromOffset));
   const place = { firstOffset, count: events.length, sequences: { list } };
-  // A batch with rejected events has one trace context for all: what is left out moves no start.
+  // A batch with rejected events has one trace context for all (append draft D3), so the events left out move no start.
   return { ...whole, ...place, ...tracesFrom(batch, first), events: joinEvents(events) };
 }
 

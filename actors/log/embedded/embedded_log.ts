@@ -1,5 +1,5 @@
 /**
- * The durable log over an ordered store that one process owns. Turns the plans of stored_partition.ts into writes, from the
+ * The durable log over an ordered store that one process owns. Turns the plans of stored_partition.ts and append_plan.ts into writes, from the
  * partitions' state in memory; leaves their bytes to planned_writes.ts, commits to commit_queue.ts, reads to
  * embedded_reads.ts, and what belongs to no partition to store_registry.ts.
  *

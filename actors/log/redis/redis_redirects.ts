@@ -2,7 +2,7 @@
 import { reasonOf } from "../../../protocols/errors.ts";
 
 export type Redirect =
-  /** The slot belongs to the node at this address, which lacks the host where it is that of the refusing node. */
+  /** The slot belongs to the node at this address. An address without a host means the host of the node that refused. */
   | { readonly kind: "moved"; readonly slot: number; readonly address: string }
   /** The slot is moving to the node at this address, and these keys have moved already. */
   | { readonly kind: "ask"; readonly address: string }

@@ -269,7 +269,8 @@ export class CommittedFiles {
   async #takeBackFrom(from: number): Promise<void> {
     const found = (await listSegments(this.#folder)).filter(({ first }) => first >= from);
     if (found.length === 0) return;
-    await this.#store(this.commit); // The log confirms our fence: no newer owner of a release without owner folders published these.
+    // The log confirms our fence first: releases without owner folders let a newer owner publish segments here.
+    await this.#store(this.commit);
     for (const { name } of found.reverse()) {
       await this.#own.takeBack(`${name}.index`);
       await this.#own.takeBack(name);

@@ -8,8 +8,8 @@
  *   A3. Stickiness. A partition moves only for A2. Equal weights: no balanced assignment moves fewer. Other weights: about a
  *       fifth more at most, or two moves. A second decision about the same input moves nothing.
  *   A4. Count. A weight of 0 counts too (loads.ts): no node gets more than 5.5 times its share of the partitions.
- *   A5. Zones. No partition moves for its zone alone. A partition that is placed goes to the zone with the least of its
- *       stream for the zone's capacity, first to a zone with less than its share of the stream rounded up.
+ *   A5. Zones. No partition moves for its zone alone. A partition without a node goes first to a zone that holds less than the
+ *       zone's share of its stream, rounded up. Among these it goes to the zone with the least of the stream for its capacity.
  *   A6. Among nodes that A1 to A5 do not tell apart, the least loaded gets the partition.
  */
 import { invariant } from "../../../protocols/errors.ts";

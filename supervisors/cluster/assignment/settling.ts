@@ -9,7 +9,7 @@ import { clearExcess } from "./rebalancing.ts";
 
 /**
  * The bounds depend on where the heavy partitions are, so they are set again after each pass. A pass depends on the targets
- * alone, and not on the holders: so a second decision finds what the last pass of the first one found, nothing (A3).
+ * alone, and not on the holders. The last pass found nothing to move, so a second decision finds nothing either (A3).
  */
 const PASSES_MAX = 6;
 /** A pass is kept only if it lowers the skew or the spread by more than this part: less is rounding. */

@@ -69,7 +69,7 @@ export function buryUnregistered(state: CoordinatorState, nowMs: number): readon
   const effects: CoordinatorEffect[] = [];
   for (const known of [...state.members.values()]) {
     if (!known.isUnregistered || known.link === "up" || isSameLife(known.member, state.leader)) continue;
-    // Without this a member that lives would renew a registration that this term ignores.
+    // A member that is alive after all must not renew its registration: this term counts the member as dead.
     effects.push({ type: "declare_dead", life: lifeOf(known.member) });
     effects.push(...end(state, known, { kind: "expired", node: known.member.node }, nowMs));
   }

@@ -19,7 +19,7 @@ import { describeTriggers } from "./coordinator_target.ts";
 /** The end of the reason of a grant that its former holder did not release. */
 const FORCED = "; it was not handed over in time";
 
-/** How the holder of an entry lost the partition: read from its reason, as a failed write is made again with it. */
+/** How the former holder lost the partition. Only the reason tells: a failed write is repeated from the entries, which keep it. */
 const howGranted = ({ reason }: TableEntry): "forced" | "released" => (reason.endsWith(FORCED) ? "forced" : "released");
 
 /** Begins the next write, if no write is under way and there are entries to write. */

@@ -36,8 +36,8 @@ function anyOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
 }
 
 /**
- * An old value must match one new alternative and no other. Another one is excluded where it is an old alternative that
- * the value did not match, or where it and the value's alternative are apart.
+ * An old value must match exactly one new alternative. A second alternative is excluded in two cases: it stood in the old
+ * `oneOf`, where the value matched another one; or no value can match both it and the value's own alternative.
  */
 function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.oneOf === undefined || old.holding.some((one) => by.same(one.oneOf, to.oneOf))) return [];

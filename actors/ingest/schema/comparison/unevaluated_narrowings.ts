@@ -22,8 +22,8 @@ export const unevaluatedNarrowings = (
 ];
 
 /**
- * A schema with `unevaluatedProperties` may follow an old one that closes the map too, where it closes the map no
- * tighter and looks at every property that the old one may have looked at.
+ * A schema with `unevaluatedProperties` may follow an old schema that has it too, under two conditions: its own
+ * `unevaluatedProperties` is no stricter, and it evaluates every property that the old schema may have evaluated.
  */
 function propertiesNarrowings(old: Old, part: Fields, path: string, by: Comparing): readonly string[] {
   const { unevaluatedProperties } = part;

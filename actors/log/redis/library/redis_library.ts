@@ -1,5 +1,5 @@
 /**
- * The Redis Function library of the cluster's log, as text. It holds the rules of stored_partition.ts in Lua, so that fence,
+ * The Redis Function library of the cluster's log, as text. It holds the rules of stored_partition.ts and append_plan.ts in Lua, so that fence,
  * chains, records, rejects and checkpoints are one atomic call. The library's name carries a version, so that nodes of two
  * releases can share a store during an upgrade.
  *
