@@ -9,7 +9,6 @@
  *       fence.
  *   T3. One write at a time: a write that was given up is settled before the next one begins.
  */
-
 import type { Confirmation } from "../../protocols/client/producer/event_batcher.ts";
 import { Producer } from "../../protocols/client/producer/producer.ts";
 import { FencedError, type HeadraceError } from "../../protocols/errors.ts";

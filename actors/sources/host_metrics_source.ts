@@ -3,7 +3,6 @@
  * Metrics that a platform does not offer are left out. A reading cannot be repeated, so each start is a term of its
  * own. The resume point counts the terms, as a clock may be set back (E24).
  */
-
 import { readFile, statfs } from "node:fs/promises";
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
 import { pause } from "../../protocols/clock.ts";

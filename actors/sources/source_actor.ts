@@ -7,7 +7,6 @@
  *   O4. A stop waits a bounded time for sent events, even if the log, the file or the stream hangs. The next life reads
  *       these events again, and the chains remove those that were stored.
  */
-
 import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { UnavailableError } from "../../protocols/errors.ts";

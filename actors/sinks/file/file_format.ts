@@ -1,5 +1,4 @@
 /** Records as lines: NDJSON, or CSV (RFC 4180) with named columns. */
-
 import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";

@@ -2,7 +2,6 @@
  * Makes one HTTP request of records. Pure. Records that no request can hold are found here, before a byte is sent (sink
  * S8).
  */
-
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
 import { finalRejection, INEXPRESSIBLE_CODE } from "../expressible.ts";
 import { jsonText } from "../file/file_format.ts";

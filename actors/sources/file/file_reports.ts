@@ -1,5 +1,4 @@
 /** The log lines of a file source, for a person. Each is written once for each change, with the path. */
-
 import type { FileText } from "../records/file_text.ts";
 import type { FoundRecord } from "../records/record_cutter.ts";
 import type { SourceContext, SourceItem } from "../source.ts";

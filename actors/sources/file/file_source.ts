@@ -19,7 +19,6 @@
  *   F8. The place where a last line was ended is stored before the line is given out. So bytes appended later are a
  *       line of their own, once.
  */
-
 import { pause } from "../../../protocols/clock.ts";
 import { lastLineOf } from "../records/file_text.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "../source.ts";

@@ -66,8 +66,6 @@ export const coordinatorActor = (options: CoordinatorOptions): ActorDefinition<C
     },
   });
 
-type QuickEffect = Extract<Effect, { type: "tell" | "wait" | "note" }>;
-
 function perform(
   options: CoordinatorOptions,
   effect: Effect,
@@ -90,7 +88,7 @@ function perform(
 
 async function performStored(
   options: CoordinatorOptions,
-  effect: Exclude<Effect, QuickEffect>,
+  effect: Exclude<Effect, { type: "tell" | "wait" | "note" }>,
   context: MachineContext<Message>,
 ): Promise<void> {
   const { leader, times, store } = options;
