@@ -216,33 +216,25 @@ export class HttpIngest {
     await this.#turns.enter();
     try {
       this.#refuseClosed(request);
-      return await this.#appendAs(request, partitions, idempotency);
+      const { connect, connectFor } = this.#options;
+      const refusals = this.#newRefusals();
+      const options = {
+        ...producerOf(request.stream, idempotency), // K1
+        stream: request.stream,
+        lingerMs: 0,
+        bufferEventsMax: REQUEST_EVENTS_MAX,
+      };
+      const { owner } = idempotency;
+      const of = { connect: owner === undefined ? connect : connectFor(owner), refusals };
+      const producer = this.#producer(options, undefined, of);
+      try {
+        return await this.#appendWith(producer, request, partitions, refusals);
+      } finally {
+        void producer.close({ timeoutMs: 0 });
+        this.#open.delete(producer);
+      }
     } finally {
       this.#turns.leave();
-    }
-  }
-
-  async #appendAs(
-    request: IngestRequest,
-    partitions: readonly (number | undefined)[],
-    idempotency: IdempotentRequest,
-  ): Promise<IngestAnswer> {
-    const { connect, connectFor } = this.#options;
-    const refusals = this.#newRefusals();
-    const options = {
-      ...producerOf(request.stream, idempotency), // K1
-      stream: request.stream,
-      lingerMs: 0,
-      bufferEventsMax: REQUEST_EVENTS_MAX,
-    };
-    const { owner } = idempotency;
-    const of = { connect: owner === undefined ? connect : connectFor(owner), refusals };
-    const producer = this.#producer(options, undefined, of);
-    try {
-      return await this.#appendWith(producer, request, partitions, refusals);
-    } finally {
-      void producer.close({ timeoutMs: 0 });
-      this.#open.delete(producer);
     }
   }
 
