@@ -6,6 +6,7 @@
  *   node --import tsx bench/releases.bench.ts <folder of the other checkout> [rounds] [ms of each measurement] [part of a name]
  */
 import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { startRedis } from "../test/support/redis/redis_server.ts";
 import { headraceLoad } from "./support/clients/headrace_client.ts";
 import { cpuMs } from "./support/process_cpu.ts";
@@ -15,6 +16,8 @@ import { median, medians, record } from "./support/results.ts";
 const [other, rounds = "5", forMs = "5000", only = ""] = process.argv.slice(2);
 if (other === undefined) throw new Error("Cannot compare as the folder of another checkout must be named");
 const WARM_UP_MS = 1_500;
+/** From the beginning of a slice to its measurement: connections and chains are opened meanwhile. */
+const OPENING_MS = 300;
 /** Slices of a measurement. */
 const SLICES = 10;
 const BATCHED = { partitions: 16, connections: 4, batchEvents: 500, inFlightEvents: 32_000 };
@@ -57,12 +60,15 @@ async function start({ log, load, more = "" }: Case, checkout: string): Promise<
       ? { log: "{ type: lmdb }", durability: "fsync", more, checkout }
       : { log: `{ type: redis, url: "${redis.url}" }`, durability: "everysec", more, checkout };
   const node = await startHeadrace(settings);
-  const about = { endpoint: node.endpoint, stream: "bench", warmUpMs: 0, ...load };
+  const about = { endpoint: node.endpoint, stream: "bench", warmUpMs: OPENING_MS, ...load };
   return {
     async load(forMs) {
+      const loading = headraceLoad({ ...about, measureMs: forMs });
+      await delay(OPENING_MS);
       const before = cpuMs(node.pid);
-      const perSecond = await headraceLoad({ ...about, measureMs: forMs });
-      return { events: (perSecond * forMs) / 1_000, ms: forMs, cpuMs: cpuMs(node.pid) - before };
+      await delay(forMs);
+      const used = cpuMs(node.pid) - before;
+      return { events: ((await loading) * forMs) / 1_000, ms: forMs, cpuMs: used };
     },
     async stop() {
       await node.stop();

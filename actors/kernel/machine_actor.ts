@@ -107,6 +107,8 @@ export class Answer<Message extends Typed> {
 class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   readonly #shell: Shell<State, Message, Effect, Input>;
   readonly #machine: string;
+  /** Of most shells there is none, and looking for it at each effect has a price. */
+  readonly #hasDeadlines: boolean;
   readonly #context: MachineContext<Message>;
   readonly #observer: MachineObserver | undefined;
   readonly #own: ActorReference<unknown>;
@@ -126,6 +128,7 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
       callAfter: (delayMs, callback) => context.after(delayMs, new Call(this, callback) as unknown as Message),
     };
     this.#shell = options.life(this.#context);
+    this.#hasDeadlines = this.#shell.deadlineMs !== undefined;
     this.#state = this.#shell.machine.initial;
     for (const message of this.#shell.first ?? []) this.step(message);
   }
@@ -164,7 +167,7 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   }
 
   #begin(effect: Effect): void {
-    const deadlineMs = this.#shell.deadlineMs?.(effect);
+    const deadlineMs = this.#hasDeadlines ? this.#shell.deadlineMs?.(effect) : undefined;
     if (deadlineMs === undefined) this.#perform(effect);
     else
       new Attempt(this.#context, effect, deadlineMs, this.#stopwatchMs(), this.#ended, this.#failed).begin(
