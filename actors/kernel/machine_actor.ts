@@ -107,7 +107,6 @@ export class Answer<Message extends Typed> {
 class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   readonly #shell: Shell<State, Message, Effect, Input>;
   readonly #machine: string;
-  /** Of most shells there is none, and looking for it at each effect has a price. */
   readonly #hasDeadlines: boolean;
   readonly #context: MachineContext<Message>;
   readonly #observer: MachineObserver | undefined;

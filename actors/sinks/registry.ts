@@ -1,6 +1,4 @@
-/**
- * Every kind of sink, by its `type` in the configuration. A new kind is one file of the same shape, and a line here.
- */
+/** Every kind of sink, by its `type` in the configuration. A new kind is one file of the same shape, and a line here. */
 import { fileSink } from "./file/file_sink.ts";
 import { httpSink } from "./http/http_sink.ts";
 import type { SinkDefinition } from "./sink.ts";

@@ -1,7 +1,4 @@
-/**
- * The memory for answers with records (http_memory.ts). An answer holds its memory until its client has taken all of
- * it.
- */
+/** The memory for answers with records (http_memory.ts). An answer holds its memory until its client has taken all of it. */
 import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { type Holder, HttpMemory, MEMORY_LIMITS } from "./http_memory.ts";

@@ -1,6 +1,4 @@
-/**
- * The sink `file`: files on a disk, exactly once. Defines its options and their checks; `file_writer.ts` writes.
- */
+/** The sink `file`: files on a disk, exactly once. Defines its options and their checks; `file_writer.ts` writes. */
 import { isAbsolute, resolve } from "node:path";
 import type { SinkDefinition } from "../sink.ts";
 import { checkColumns, lineEncoder } from "./file_format.ts";
