@@ -107,7 +107,6 @@ export class Answer<Message extends Typed> {
 class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   readonly #shell: Shell<State, Message, Effect, Input>;
   readonly #machine: string;
-  readonly #hasDeadlines: boolean;
   readonly #context: MachineContext<Message>;
   readonly #observer: MachineObserver | undefined;
   readonly #own: ActorReference<unknown>;
@@ -127,7 +126,6 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
       callAfter: (delayMs, callback) => context.after(delayMs, new Call(this, callback) as unknown as Message),
     };
     this.#shell = options.life(this.#context);
-    this.#hasDeadlines = this.#shell.deadlineMs !== undefined;
     this.#state = this.#shell.machine.initial;
     for (const message of this.#shell.first ?? []) this.step(message);
   }
@@ -166,7 +164,7 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   }
 
   #begin(effect: Effect): void {
-    const deadlineMs = this.#hasDeadlines ? this.#shell.deadlineMs?.(effect) : undefined;
+    const deadlineMs = this.#shell.deadlineMs?.(effect);
     if (deadlineMs === undefined) this.#perform(effect);
     else
       new Attempt(this.#context, effect, deadlineMs, this.#stopwatchMs(), this.#ended, this.#failed).begin(
