@@ -19,7 +19,7 @@ import { interruption, print, printJson, remark, sizeText } from "../console/out
 import { type Progress, startProgress } from "../console/progress.ts";
 import { watchReachability } from "../console/reachability.ts";
 import { type BackupFile, type BackupLine, writeManifest } from "../console/records/backup_format.ts";
-import { boundsOf, type Range, readRange } from "../console/records/read_range.ts";
+import { type Range, readRange, totalOf } from "../console/records/read_range.ts";
 
 const CHANNELS = ["records", "rejected"] as const;
 /** Characters that are gathered for one write to the file. */
@@ -121,15 +121,6 @@ const rangesOf = ({ name, partitions }: StreamStanding): Range[] =>
   partitions.flatMap(({ partition }) =>
     CHANNELS.map((channel): Range => ({ stream: name, partition, channel, from: "earliest", to: "latest" })),
   );
-
-async function totalOf(client: NodeClient, ranges: readonly Range[]): Promise<number> {
-  let total = 0;
-  for (const range of ranges) {
-    const { firstOffset, endOffset } = await boundsOf(client, range);
-    total += endOffset - firstOffset;
-  }
-  return total;
-}
 
 const describe = ({ partitions, key, schemaVersions }: StreamStanding) => ({
   partitions: partitions.length,

@@ -38,6 +38,16 @@ export async function boundsOf(client: NodeClient, { stream, partition, channel 
   return { firstOffset, endOffset };
 }
 
+/** How many records the channels of these ranges hold now. */
+export async function totalOf(client: NodeClient, ranges: readonly Range[]): Promise<number> {
+  let total = 0;
+  for (const range of ranges) {
+    const { firstOffset, endOffset } = await boundsOf(client, range);
+    total += endOffset - firstOffset;
+  }
+  return total;
+}
+
 export async function* readRange(
   client: NodeClient,
   range: Range,

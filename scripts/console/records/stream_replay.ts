@@ -9,7 +9,7 @@ import type { NodeClient, StreamStanding } from "../node_client.ts";
 import { interruption, print, printJson } from "../output.ts";
 import { type Progress, startProgress } from "../progress.ts";
 import { type Reachability, watchReachability } from "../reachability.ts";
-import { boundsOf, type Range, type RangeRecord, readRange } from "./read_range.ts";
+import { type Range, type RangeRecord, readRange, totalOf } from "./read_range.ts";
 import { listRejections, type Rejections } from "./rejections.ts";
 import { eventReader } from "./replay_events.ts";
 import { keyRouter, storedSequences } from "./routing.ts";
@@ -82,15 +82,6 @@ export async function replayIntoStream(
   if (interrupted.aborted) return EXIT.interrupted;
   if (run.counts.inDoubt > 0) return EXIT.leftUndone;
   return run.rejections.count + run.counts.unreadable > 0 ? EXIT.data : EXIT.ok;
-}
-
-async function totalOf(client: NodeClient, ranges: readonly Range[]): Promise<number> {
-  let total = 0;
-  for (const range of ranges) {
-    const { firstOffset, endOffset } = await boundsOf(client, range);
-    total += endOffset - firstOffset;
-  }
-  return total;
 }
 
 async function replayPartition(range: Range, run: Run): Promise<void> {
