@@ -17,29 +17,14 @@ import {
   type CoordinatorState,
   createCoordinator,
 } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
-import { EMPTY_TABLE } from "./coordinator_term.ts";
+import { EMPTY_TABLE, member as memberOf } from "./coordinator_term.ts";
 
 export const TIMES = CLUSTER_TIMES;
 export const LEADER: Leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: 7 };
 export const NAMES = (count: number) => Array.from({ length: count }, (_, at) => `s/${at}`);
 
-export const member = (node: string, more: Partial<Member> = {}): Member => ({
-  node: nodeId(node),
-  incarnation: 1,
-  profile: {
-    node: nodeId(node),
-    clientAddress: `ws://${node}/v1/connect`,
-    peerAddress: `ws://${node}/v1/peer`,
-    zone: "z",
-    capacity: 1,
-    minor: 0,
-    version: "0",
-  },
-  expiresInMs: 5_000,
-  probationMs: 0,
-  isDraining: false,
-  ...more,
-});
+export const member = (node: string, more: Partial<Member> = {}): Member =>
+  memberOf(node, 1, { expiresInMs: 5_000, ...more });
 export const life = (node: string, incarnation = 1): Life => ({ node: nodeId(node), incarnation });
 
 /** A coordinator of `nodes`, with all its effects. Members answer orders only when the test lets them. */

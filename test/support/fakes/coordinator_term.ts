@@ -23,7 +23,7 @@ const TERM = 7;
 
 export const EMPTY_TABLE: AssignmentTable = { version: 0, leaderEpoch: 0, entries: new Map() };
 
-export const member = (name: string, incarnation = 1): Member => ({
+export const member = (name: string, incarnation = 1, more: Partial<Member> = {}): Member => ({
   node: nodeId(name),
   incarnation,
   profile: {
@@ -38,6 +38,7 @@ export const member = (name: string, incarnation = 1): Member => ({
   expiresInMs: 10_000,
   probationMs: 0,
   isDraining: false,
+  ...more,
 });
 
 /** A coordinator on node `a`. Its writes are stored only when the test says so. */

@@ -15,26 +15,12 @@ import {
   type MemberEffect,
   type MemberMessage,
 } from "../../../../supervisors/cluster/member/member_state.ts";
+import { member as memberOf } from "../../../support/fakes/coordinator_term.ts";
 
 const SELF: Life = { node: nodeId("b"), incarnation: 4 };
 const leader = (leaderEpoch: number, node = "a"): Leader => ({ node: nodeId(node), incarnation: 1, leaderEpoch });
 const grant = (leaderEpoch: number, tableVersion: number) => ({ leaderEpoch, tableVersion });
-const member = (node: string, incarnation = 1): Member => ({
-  node: nodeId(node),
-  incarnation,
-  profile: {
-    node: nodeId(node),
-    clientAddress: `ws://${node}/v1/connect`,
-    peerAddress: `ws://${node}/v1/peer`,
-    zone: "z",
-    capacity: 1,
-    minor: 0,
-    version: "0",
-  },
-  expiresInMs: 1,
-  probationMs: 0,
-  isDraining: false,
-});
+const member = (node: string, incarnation = 1): Member => memberOf(node, incarnation, { expiresInMs: 1 });
 
 function memberUnderTest() {
   const state = createMember(SELF, CLUSTER_TIMES, 1_000);
