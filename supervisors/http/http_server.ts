@@ -90,6 +90,7 @@ function answerErrors(server: FastifyInstance, { audit = NO_AUDIT, hidden }: Htt
 }
 
 function admitRequests(server: FastifyInstance, { access, gate }: HttpServerOptions, underWay: RequestsUnderWay): void {
+  Object.assign(server.server, { httpAllowHalfOpen: true }); // Node drops late answers to clients that have ended their side
   server.server.on("connection", (socket: Socket) => gate.accept(socket));
   server.addHook("onRequest", async ({ raw, query }, reply) => {
     const { onAnswered } = gate.ask(raw.socket);

@@ -54,4 +54,20 @@ test("a client that was answered and never sends the rest is left after some sec
   assert.match(answer, /^HTTP\/1\.1 413 /);
 });
 
+test("a client that ends its side after its request gets the answer, though that takes time", async () => {
+  const body = '{"n":1}';
+  for (const [request, shown] of [
+    [`POST /v1/streams/s/events HTTP/1.1\r\n${JSON_TYPE}\r\nContent-Length: ${body.length}`, /"accepted":1/],
+    ["GET /openapi.json HTTP/1.1", /"openapi":"3/],
+  ] as const) {
+    const socket = connect(node.port, "127.0.0.1");
+    let answer = "";
+    socket.on("data", (bytes) => (answer += bytes));
+    socket.end(`${request}\r\nHost: localhost\r\n\r\n${request.startsWith("POST") ? body : ""}`);
+    await once(socket, "close");
+    assert.match(answer, /^HTTP\/1\.1 200 /);
+    assert.match(answer, shown);
+  }
+});
+
 test.run();
