@@ -3,15 +3,24 @@
  *
  *   node --import tsx bench/simulation.bench.ts
  *   node --import tsx bench/simulation.bench.ts --cluster    500 seeds of a cluster
+ *   node --import tsx bench/simulation.bench.ts --beside <folder of another checkout>
+ *                                                            200 seeds of a cluster on each, in turns
  */
-import { parseArgs } from "node:util";
+import { execFile } from "node:child_process";
+import { parseArgs, promisify } from "node:util";
 import { runSeeds, type SeedOutcome } from "../test/simulation/seed_pool.ts";
-import { medians, record } from "./support/results.ts";
+import { median, medians, record } from "./support/results.ts";
 
-const { values } = parseArgs({ options: { cluster: { type: "boolean", default: false } } });
+const RUNS = 3;
+const { values } = parseArgs({
+  options: { cluster: { type: "boolean", default: false }, beside: { type: "string" } },
+});
+if (values.beside !== undefined) {
+  await compare(values.beside);
+  process.exit();
+}
 const kind = values.cluster ? "cluster" : "node";
 const SEEDS = values.cluster ? 500 : 2_000;
-const RUNS = 3;
 
 const runs: { wallSeconds: number[]; cpuSeconds: number[] } = { wallSeconds: [], cpuSeconds: [] };
 let steps = 0;
@@ -38,3 +47,26 @@ record({
   median: medians({ ...runs }),
   ratios: {},
 });
+
+/** Processor seconds of both checkouts' own simulators, each run as its users run it. */
+async function compare(other: string): Promise<void> {
+  const seeds = 200;
+  const used = { here: [] as number[], there: [] as number[] };
+  for (let run = 0; run < RUNS; run += 1) {
+    for (const [side, cwd] of [["here", "."] as const, ["there", other] as const]) {
+      const args = ["--import", "tsx", "scripts/simulate.ts", "--cluster", "--seeds", String(seeds)];
+      const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, maxBuffer: 1e8 });
+      used[side].push(Number(/\(([\d.]+) s of cpu\)/.exec(stdout)?.[1]));
+    }
+    console.log(`run ${run + 1}: ${used.here.at(-1)} and ${used.there.at(-1)} s of cpu`);
+  }
+  const ratios = used.here.map((seconds, run) => seconds / (used.there[run] ?? Number.NaN));
+  record({
+    name: "cluster_simulation",
+    command: "node --import tsx bench/simulation.bench.ts --beside <other checkout>",
+    workload: `${seeds} seeds of a cluster on each checkout, in turns`,
+    runs: { "here, cpu seconds": used.here, "there, cpu seconds": used.there },
+    median: { "here, cpu seconds": median(used.here), "there, cpu seconds": median(used.there) },
+    ratios: { "here / there": median(ratios) },
+  });
+}
