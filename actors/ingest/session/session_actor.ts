@@ -1,12 +1,13 @@
 /** Performs the effects of the session machine for one connection: a WebSocket, or a caller in this process. */
-import { asHeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import { asHeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Machine } from "../../../protocols/machine.ts";
 import { partitionId, partitionName } from "../../../protocols/position.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
 import type { ClientFrame } from "../../../protocols/wire/frames.ts";
 import type { ActorDefinition } from "../../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
-import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "../session.ts";
+import type { SessionEnvironment, SessionInput, SessionPeer } from "../session.ts";
+import { arrived, decodeArrived } from "./arrived_frame.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
 import { stepSession } from "./session_machine.ts";
@@ -45,9 +46,8 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   readonly #feeds: SubscriptionFeeds;
   /** Listeners to partitions whose owner is about to change, by the partition's name. */
   readonly #watching = new Map<string, { stop(): void }>();
-  /** True while frames that arrived together are taken: the flush waits for the last of them (N3). */
-  #isTaking = false;
-  #isFlushDue = false;
+
+  readonly #traceDropped = (): void => this.#options.environment.count?.("traceparent_dropped");
 
   constructor(options: SessionOptions, context: MachineContext<SessionMessage>) {
     this.#options = options;
@@ -62,14 +62,11 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
 
   take(input: SessionInput, step: (message: SessionMessage) => void): void {
     if (input.type === "data") {
-      this.#isTaking = true;
-      for (const frame of input.frames) step(this.#decode(frame));
-      this.#isTaking = false;
-      if (this.#isFlushDue) step({ type: "flush" });
-      this.#isFlushDue = false;
+      const frames = input.frames.map((frame) => decodeArrived(frame, this.#options.decode, this.#traceDropped));
+      step({ type: "frames", frames });
       return;
     }
-    step(input);
+    step(input.type === "frame" ? arrived(input.frame, input.wireBytes, this.#traceDropped) : input);
     if (input.type === "disconnected") this.#options.onDisconnected();
   }
 
@@ -78,15 +75,6 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     this.#feeds.stop();
     for (const listener of this.#watching.values()) listener.stop();
     this.#options.peer.close(CLOSE_CODES.restarting, "restarting");
-  }
-
-  #decode({ data, wireBytes }: EncodedFrame): SessionMessage {
-    try {
-      return { type: "frame", frame: this.#options.decode(data), wireBytes };
-    } catch (error) {
-      if (error instanceof RejectedError) return { type: "malformed", error };
-      throw error;
-    }
   }
 
   perform(effect: SessionEffect, context: MachineContext<SessionMessage>, state: SessionState): void | Promise<void> {
@@ -131,12 +119,8 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
       case "charge":
         peer.charge?.(effect.cost);
         return;
-      case "count":
-        environment.count?.(effect.what);
-        return;
       case "flush_soon":
-        if (this.#isTaking) this.#isFlushDue = true;
-        else queueMicrotask(() => context.tell({ type: "flush" }));
+        queueMicrotask(() => context.tell({ type: "flush" }));
         return;
       case "append":
         this.#append(effect);

@@ -2,7 +2,6 @@
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import { partitionName } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
-import { isTraceparent } from "../../../protocols/traceparent.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../../protocols/wire/frames.ts";
 import type { Rejects } from "../../log/log.ts";
 import { checkScope } from "../shown_streams.ts";
@@ -78,10 +77,7 @@ export function append(
     return refuseConnection(state, overrun); // N4
   }
   try {
-    if (frame.traceparent === undefined || isTraceparent(frame.traceparent))
-      return take(state, frame, wireBytes, nowMs);
-    const { traceparent: _, ...untraced } = frame;
-    return [{ type: "count", what: "traceparent_dropped" }, ...take(state, untraced, wireBytes, nowMs)];
+    return take(state, frame, wireBytes, nowMs);
   } catch (error) {
     return [{ type: "charge", cost: 1 + costOfBytes(wireBytes) }, ...refusal(error, frame, wireBytes)]; // N7
   }

@@ -20,6 +20,7 @@ import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
 import { type ClientFrame, CREDIT_ANSWERED_SINCE_MINOR, type CreditFrame } from "../../../protocols/wire/frames.ts";
+import type { ArrivedFrame } from "./arrived_frame.ts";
 import { answer, followMove } from "./session_answers.ts";
 import { append, callChain, flush } from "./session_appends.ts";
 import { authenticated, hello, welcomed } from "./session_greeting.ts";
@@ -45,10 +46,11 @@ function effectsOf(state: SessionState, message: SessionMessage, nowMs: number):
   switch (message.type) {
     case "connected":
       return [{ type: "wait", delayMs: SESSION_LIMITS.helloWithinMs, message: { type: "hello_overdue" } }];
+    case "frames":
+      return takeFrames(state, message.frames, nowMs);
     case "frame":
-      return takeFrame(state, message.frame, message.wireBytes, nowMs);
     case "malformed":
-      return refuseConnection(state, message.error);
+      return takeArrived(state, message, nowMs);
     case "authenticated":
       return authenticated(state, message.permissions);
     case "welcomed":
@@ -108,13 +110,20 @@ const helloOverdue = (): UnavailableError =>
     `Cannot keep a connection as it must begin with hello within ${SESSION_LIMITS.helloWithinMs} ms: none was received`,
   );
 
-function takeFrame(
-  state: SessionState,
-  frame: ClientFrame,
-  wireBytes: number,
-  nowMs: number,
-): readonly SessionEffect[] {
+/** One step for all of them: most frames have no effect but the append at the end. */
+function takeFrames(state: SessionState, frames: readonly ArrivedFrame[], nowMs: number): readonly SessionEffect[] {
+  const effects: SessionEffect[] = [];
+  for (const frame of frames) {
+    for (const effect of takeArrived(state, frame, nowMs)) if (effect.type !== "flush_soon") effects.push(effect);
+  }
+  effects.push(...flush(state));
+  return effects;
+}
+
+function takeArrived(state: SessionState, arrived: ArrivedFrame, nowMs: number): readonly SessionEffect[] {
   if (state.phase === "closing") return NOTHING; // the producer sends it again on its next connection
+  if (arrived.type === "malformed") return refuseConnection(state, arrived.error);
+  const { frame, wireBytes } = arrived;
   if (frame.type === "hello") return hello(state, frame);
   if (state.phase !== "open") return refuseConnection(state, helloRequired(frame.type)); // N1
   if (frame.type === "append") return append(state, frame, wireBytes, nowMs);

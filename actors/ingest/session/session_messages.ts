@@ -1,16 +1,10 @@
 /** The messages that the session machine hears and the effects that it has, in one place for its parts and its shell. */
-import type { HeadraceError, RejectedError } from "../../../protocols/errors.ts";
-import type {
-  ClientFrame,
-  HelloFrame,
-  LostFrame,
-  NodeFrame,
-  OpenFrame,
-  RecordsFrame,
-} from "../../../protocols/wire/frames.ts";
+import type { HeadraceError } from "../../../protocols/errors.ts";
+import type { HelloFrame, LostFrame, NodeFrame, OpenFrame, RecordsFrame } from "../../../protocols/wire/frames.ts";
 import type { ChannelBounds, ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
 import type { AppendItem, PartitionReply } from "../../partition/partition.ts";
 import type { AppendQuota, Permissions } from "../session.ts";
+import type { ArrivedFrame } from "./arrived_frame.ts";
 import type { RecordsRoom } from "./records_budget.ts";
 import type { FittedRead } from "./records_fitting.ts";
 import type { Beginning, Subscription, SubscriptionRead } from "./subscription_machine.ts";
@@ -38,8 +32,9 @@ interface ChainCall {
 
 export type SessionMessage =
   | { readonly type: "connected" }
-  | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
-  | { readonly type: "malformed"; readonly error: RejectedError }
+  /** Frames that arrived together. Their appends go out at the end, without a `flush` (N3). */
+  | { readonly type: "frames"; readonly frames: readonly ArrivedFrame[] }
+  | ArrivedFrame
   | { readonly type: "authenticated"; readonly permissions: Permissions | undefined }
   | { readonly type: "welcomed"; readonly outcome: WelcomeOutcome }
   | { readonly type: "welcome_failed"; readonly error: HeadraceError }
@@ -81,7 +76,6 @@ export type SessionEffect =
   | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
   | { readonly type: "authenticate"; readonly token: string | undefined }
   | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: ProducerOwner | undefined }
-  | { readonly type: "count"; readonly what: "traceparent_dropped" }
   /** Counts an append against the client's quota. */
   | { readonly type: "meter"; readonly quota: AppendQuota; readonly events: number; readonly sizeBytes: number }
   /** The client has sent a frame that no credit bounds (N7). */

@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { type AnySink, SINKS } from "../../../actors/sinks/registry.ts";
 import { stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
 import { loadDriver } from "../../../deps.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { visibleText } from "../../../protocols/values/visible_text.ts";
 import { runningNode } from "../../support/processes/running_node.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 import { type SinkHarness, sinkSuite } from "./sink_suite.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };

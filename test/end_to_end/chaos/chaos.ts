@@ -14,7 +14,6 @@ import { fileURLToPath } from "node:url";
 import type { DeadLetter } from "../../../actors/log/dead_letter.ts";
 import type { Channel, Log } from "../../../actors/log/log.ts";
 import { recordsOf } from "../../../actors/log/stored_records.ts";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { offset, type Position, partitionId } from "../../../protocols/position.ts";
 import { decodeSlice } from "../../../protocols/values/event_codec.ts";
 import { openLog } from "../../../supervisors/node/open_log.ts";
@@ -28,6 +27,7 @@ import {
 } from "../../support/checker.ts";
 import { headraceArguments } from "../../support/processes/headrace_program.ts";
 import { configurationOf } from "../../support/processes/running_node.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 import { freePort, type RedisServer, startRedis } from "../../support/redis/redis_server.ts";
 import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
 

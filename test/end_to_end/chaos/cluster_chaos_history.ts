@@ -3,7 +3,6 @@ import { readFile } from "node:fs/promises";
 import type { DeadLetter } from "../../../actors/log/dead_letter.ts";
 import type { Channel, Log } from "../../../actors/log/log.ts";
 import { recordsOf } from "../../../actors/log/stored_records.ts";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { offset, type Position, partitionId } from "../../../protocols/position.ts";
 import { decodeSlice } from "../../../protocols/values/event_codec.ts";
 import {
@@ -16,6 +15,7 @@ import {
   type SinkHistory,
   type Told,
 } from "../../support/checker.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 
 /** Orders after `from`, up to `to`, that were reported as lost to their producer. */
 export interface ToldLost {

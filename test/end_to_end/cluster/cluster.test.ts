@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
 import { PROTOCOL_MINOR } from "../../../protocols/wire/frames.ts";
 import { RawClient } from "../../support/clients/raw_client.ts";
 import { RunningCluster, readAll } from "../../support/processes/running_cluster.ts";
 import { eventually } from "../../support/processes/running_node.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 import { requireRedis } from "../../support/redis/redis_server.ts";
 
 requireRedis();

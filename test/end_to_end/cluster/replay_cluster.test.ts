@@ -9,11 +9,11 @@ import * as assert from "uvu/assert";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
 import { positionCheckpoint } from "../../../actors/sinks/delivery/delivery_actor.ts";
 import { replayFolder } from "../../../actors/sinks/file/file_layout.ts";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import type { ReplayDescription } from "../../../supervisors/replay/replays.ts";
 import { type ClusterNodeUnderTest, RunningCluster } from "../../support/processes/running_cluster.ts";
 import { eventually } from "../../support/processes/running_node.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 import { requireRedis } from "../../support/redis/redis_server.ts";
 
 requireRedis();

@@ -11,7 +11,6 @@ import * as assert from "uvu/assert";
 import WebSocket from "ws";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
 import { recordsOf } from "../../../actors/log/stored_records.ts";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { Consumer, connectWebSocket, type Producer } from "../../../protocols/mod.ts";
 import { offset, partitionId } from "../../../protocols/position.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/frames.ts";
@@ -26,6 +25,7 @@ import {
 } from "../../support/checker.ts";
 import { type MovableAddress, startMovableAddress } from "../../support/clients/movable_address.ts";
 import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 import { ask, type RedisServer, requireRedis, startRedis } from "../../support/redis/redis_server.ts";
 
 requireRedis();

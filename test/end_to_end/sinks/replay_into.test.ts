@@ -7,12 +7,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { positionCheckpoint } from "../../../actors/sinks/delivery/delivery_actor.ts";
 import { replayFolder } from "../../../actors/sinks/file/file_layout.ts";
-import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { decodeSlice } from "../../../protocols/values/event_codec.ts";
 import { fromJsonValue } from "../../../protocols/values/json_values.ts";
 import { headrace, jsonLines } from "../../support/processes/headrace_command.ts";
 import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { readFileSink } from "../../support/read_file_sink.ts";
 
 const PARTITIONS = 2;
 

@@ -9,7 +9,7 @@ import type { SessionEffect, SessionMessage } from "../../../../actors/ingest/se
 import { createSession } from "../../../../actors/ingest/session/session_state.ts";
 import type { AppendOutcome } from "../../../../actors/log/log.ts";
 import type { AppendItem, PartitionAnswer } from "../../../../actors/partition/partition.ts";
-import { FencedError, InvariantError, UnavailableError } from "../../../../protocols/errors.ts";
+import { FencedError, InvariantError, RejectedError, UnavailableError } from "../../../../protocols/errors.ts";
 import { offset, partitionId } from "../../../../protocols/position.ts";
 import type { Sequence } from "../../../../protocols/sequence.ts";
 import { sequenceCount } from "../../../../protocols/sequence.ts";
@@ -29,7 +29,6 @@ class Harness {
   readonly frames: NodeFrame[] = [];
   readonly appends: AppendItem[] = [];
   isFlushAsked = false;
-  dropped = 0;
 
   constructor(
     credit = new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take(),
@@ -70,7 +69,6 @@ class Harness {
     for (const effect of effects) {
       if (effect.type === "send") this.frames.push(effect.frame);
       if (effect.type === "append") this.appends.push(...effect.items);
-      if (effect.type === "count") this.dropped += 1;
       if (effect.type === "flush_soon") this.isFlushAsked = true;
     }
     return effects;
@@ -90,7 +88,11 @@ class Harness {
   }
 
   /** Events numbered from `from`, in one frame that follows the one before. */
-  append(from: number, count = 1, more: Partial<AppendFrame> & { readonly asRecords?: boolean } = {}): void {
+  append(...events: Parameters<Harness["frameOf"]>): void {
+    this.step(this.frameOf(...events));
+  }
+
+  frameOf(from: number, count = 1, more: Partial<AppendFrame> & { readonly asRecords?: boolean } = {}) {
     const { asRecords = false, ...fields } = more;
     const events = Array.from({ length: count }, (_, at) => ({ n: from + at, text: `event ${from + at}` }));
     const frame: AppendFrame = {
@@ -103,7 +105,7 @@ class Harness {
       events: encodeEvents(events, { asRecords }),
       ...fields,
     };
-    this.step({ type: "frame", frame, wireBytes: WIRE_BYTES });
+    return { type: "frame", frame, wireBytes: WIRE_BYTES } as const;
   }
 
   flush(): readonly AppendItem[] {
@@ -451,22 +453,32 @@ test("credit grows with its use, told by the acks", () => {
   assert.equal((harness.frames[0] as { creditBytes: number }).creditBytes, WIRE_BYTES + 200);
 });
 
-test("a malformed trace context is left out and counted, and its batch is taken", () => {
-  const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  const bad = [
-    "x",
-    `${good}\r\nX: 1`,
-    "a".repeat(70_000),
-    good.toUpperCase(),
-    good.replace("00-", "ff-"),
-    `00-${"0".repeat(32)}${good.slice(35)}`,
-  ];
+test("frames that arrived together are one step, whose appends go out at its end without a flush", () => {
   const harness = new Harness();
-  for (const [n, traceparent] of [good, ...bad].entries()) harness.append(n, 1, { traceparent });
-  const [batch, ...others] = harness.flush().map((item) => item.batch);
-  assert.is(others.length, 0);
-  assert.equal(batch?.traces, [{ index: 0, traceparent: good }, { index: 1 }]);
-  assert.is(harness.dropped, bad.length);
+  const [one, two] = [harness.frameOf(0), harness.frameOf(1)];
+  const effects = harness.step({ type: "frames", frames: [one, two] });
+  assert.equal(
+    effects.map(({ type }) => type),
+    ["append"],
+  );
+  assert.equal(
+    harness.appends.map(({ batch }) => batch.sequences),
+    [{ first: [0, 0, 0], count: 2 }],
+  );
+});
+
+test("frames behind one that ends the connection are not taken, and the appends before it are", () => {
+  const harness = new Harness();
+  const malformed = { type: "malformed", error: new RejectedError("MALFORMED_FRAME", "Cannot read a frame") } as const;
+  const effects = harness.step({
+    type: "frames",
+    frames: [harness.frameOf(0), malformed, malformed, harness.frameOf(1)],
+  });
+  assert.equal(
+    effects.map(({ type }) => type),
+    ["send", "close", "append"],
+  );
+  assert.is(harness.appends[0]?.batch.events.length, harness.frameOf(0).frame.events.length);
 });
 
 test.run();

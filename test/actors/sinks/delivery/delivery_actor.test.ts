@@ -18,11 +18,11 @@ import {
 } from "../../../../actors/sinks/delivery/delivery_messages.ts";
 import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts";
 import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
-import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, position } from "../../../../protocols/position.ts";
 import { startActor } from "../../../support/fakes/fake_actor.ts";
 import { FakePartition, jsonBytes } from "../../../support/fakes/fake_feed.ts";
+import { readFileSink } from "../../../support/read_file_sink.ts";
 
 interface Setup<Options> {
   readonly sink: SinkDefinition<Options>;

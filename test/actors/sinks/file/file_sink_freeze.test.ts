@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
-import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import type { SinkWriter } from "../../../../actors/sinks/sink.ts";
 import { partitionId, position } from "../../../../protocols/position.ts";
 import {
@@ -19,6 +18,7 @@ import {
   sinkBatch,
 } from "../../../support/fakes/fake_sink_context.ts";
 import { CAN_HOLD_FILES, Held } from "../../../support/processes/held_files.ts";
+import { readFileSink } from "../../../support/read_file_sink.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const CALLS_MAX = 200;

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import { partitionId } from "../../../../protocols/position.ts";
+import { readFileSink } from "../../../support/read_file_sink.ts";
 import { seededRandom } from "../../../support/seeded_random.ts";
 
 const WRITER = fileURLToPath(new URL("../../../support/processes/file_sink_writer.ts", import.meta.url));

@@ -1,8 +1,14 @@
 /** Reads a file sink's folder as a consumer should: published segments, then the committed part of the open file. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { PartitionReference } from "../../../protocols/position.ts";
-import { decodeCommit, type FileFormat, listSegments, partitionFolder, segmentName } from "./file_layout.ts";
+import {
+  decodeCommit,
+  type FileFormat,
+  listSegments,
+  partitionFolder,
+  segmentName,
+} from "../../actors/sinks/file/file_layout.ts";
+import type { PartitionReference } from "../../protocols/position.ts";
 
 /**
  * The texts of one partition's files in order, each whole. CSV files begin with their header. Throws `Error` if a file
