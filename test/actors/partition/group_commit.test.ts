@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { UnavailableError } from "../../../protocols/errors.ts";
-import { epoch } from "../../../protocols/position.ts";
+import { epoch, offset } from "../../../protocols/position.ts";
 import {
   answersIn,
   batch,
@@ -87,6 +87,24 @@ test("P11: of a group that fails by a bug of the program, only the faulty batch 
   assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(3), result: written(2) })), [[3]]);
   // When the batch is sent again it is refused at once, without a claim.
   assert.equal(refusedIn(append(1)), [[1, "INVARIANT_VIOLATED"]]);
+});
+
+test("P11: a batch that the log judged to lie behind a gap stays suspect, as none of its events was written", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  append(0, 1, 2);
+  tell({ type: "append_failed", epoch: epoch(1), error: fault });
+  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(2) })), [[0]]);
+  const gap = { outcomes: [{ kind: "gap" as const, stored: undefined }], endOffset: offset(0) };
+  assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(2), result: gap })), [[1]]);
+  tell({ type: "appended", epoch: epoch(2), result: written(1) });
+  append(0, 3);
+  assert.equal(
+    requestsIn(tell({ type: "appended", epoch: epoch(2), result: written(2) })),
+    [[0]],
+    "it goes alone again",
+  );
 });
 
 test("P11: a batch that fails alone is refused at its first failure, and the partition goes on", () => {

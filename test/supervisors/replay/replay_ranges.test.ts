@@ -43,6 +43,7 @@ test("R2: an offset is the first record, or the first one after the last; a time
     { epoch: 1, offset: 14 },
     { epoch: 2, offset: 15 },
   ]);
+  assert.equal((await range("earliest", { offset: 900 }))[1], { epoch: 2, offset: 19 }, "beyond the end");
   assert.equal((await range({ timeMs: 1_100 }, "latest"))[0], { epoch: 1, offset: 11 });
   assert.equal((await range({ timeMs: 5 }, "latest"))[0], { epoch: 1, offset: 9 }, "before every record");
 });
