@@ -46,7 +46,6 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   readonly #feeds: SubscriptionFeeds;
   /** Listeners to partitions whose owner is about to change, by the partition's name. */
   readonly #watching = new Map<string, { stop(): void }>();
-
   readonly #traceDropped = (): void => this.#options.environment.count?.("traceparent_dropped");
 
   constructor(options: SessionOptions, context: MachineContext<SessionMessage>) {

@@ -110,7 +110,7 @@ const helloOverdue = (): UnavailableError =>
     `Cannot keep a connection as it must begin with hello within ${SESSION_LIMITS.helloWithinMs} ms: none was received`,
   );
 
-/** One step for all of them: most frames have no effect but the append at the end. */
+/** One step for all frames of a read: most of them have no effect but the append at the end. */
 function takeFrames(state: SessionState, frames: readonly ArrivedFrame[], nowMs: number): readonly SessionEffect[] {
   const effects: SessionEffect[] = [];
   for (const frame of frames) {
