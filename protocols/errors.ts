@@ -29,6 +29,7 @@ export const REJECTED_CODES = [
   "ORIGIN_REFUSED",
   "HOST_REFUSED",
   "STEP_FAILED",
+  "STATE_FULL",
   "SINK_REJECTED",
 ] as const;
 

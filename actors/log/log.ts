@@ -23,9 +23,10 @@ export type DurabilityTier = "memory" | "everysec" | "fsync" | { readonly replic
 
 /**
  * A sequence of record batches within a partition. One atomic call can write several: accepted `records`, the events
- * `rejected` at validation, outputs that a pipeline computed once (E13), and dead letters of a sink (E16).
+ * `rejected` at validation, outputs that a pipeline computed once (E13), changes of its keyed state (E29), and dead
+ * letters of a sink (E16).
  */
-export type Channel = "records" | "rejected" | `outbox/${string}` | `dead_letters/${string}`;
+export type Channel = "records" | "rejected" | `outbox/${string}` | `state/${string}` | `dead_letters/${string}`;
 
 /** The coordinator's leave to claim. A grant lower than the last accepted one is refused as `STALE_GRANT`. */
 export interface Grant {
@@ -116,6 +117,16 @@ export interface AppendRequest {
   readonly batches: readonly AppendBatch[];
   /** Checkpoints of the same atomic call, written if every batch was written or a duplicate. `undefined` removes one. */
   readonly checkpoints?: ReadonlyMap<string, Uint8Array | undefined>;
+  /**
+   * Batches of other channels, in the same atomic call and under the rule of `checkpoints` (E29). No chain judges them:
+   * the call's own batches, or the fence alone where there are none, decide for all. At most 16; without rejects.
+   */
+  readonly attached?: readonly AttachedBatch[];
+}
+
+export interface AttachedBatch {
+  readonly channel: Channel;
+  readonly batch: AppendBatch;
 }
 
 export interface AppendResult {
@@ -123,6 +134,8 @@ export interface AppendResult {
   readonly outcomes: readonly AppendOutcome[];
   /** One past the newest offset of the channel after the call: the committed end (L4). */
   readonly endOffset: Offset;
+  /** The same for the channel of each attached batch, in order; absent where none was attached. */
+  readonly attachedEnds?: readonly Offset[];
 }
 
 /** A stored batch, with its place in its channel. Its sequences and events include the rejected ones. */

@@ -97,6 +97,13 @@ export class OwnedFeed implements PartitionFeed {
       this.#log.openChain(this.#claim.ownership, channel, producerId, producerEpoch, this.#hooks.nowMs()),
     );
 
+  async trim(channel: Channel, beforeOffset: Offset): Promise<void> {
+    this.trimmed(
+      channel,
+      await this.#write("trim", () => this.#log.trim(this.#claim.ownership, channel, beforeOffset)),
+    );
+  }
+
   async writeCheckpoint(name: string, value: Uint8Array | undefined): Promise<void> {
     await this.#write("checkpoint", () => this.#log.checkpoint(this.#claim.ownership, new Map([[name, value]])));
     this.#remember(name, value);

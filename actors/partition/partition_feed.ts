@@ -33,6 +33,8 @@ export interface PartitionFeed extends PartitionView {
   append(request: AppendRequest): Promise<AppendResult>;
   openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;
   readCheckpoint(name: string): Uint8Array | undefined;
+  /** Removes whole entries of a `state/` channel that end before `beforeOffset`, under the owner's fence. */
+  trim(channel: Channel, beforeOffset: Offset): Promise<void>;
   /** Rejects with `FencedError` once the partition has a newer owner. */
   writeCheckpoint(name: string, value: Uint8Array | undefined): Promise<void>;
 }

@@ -19,6 +19,10 @@
  *       refusal that would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
  *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on
  *       beside its successor.
+ *   S10. A sink that answers `held` has taken the batch and may still lose it. Its next write begins behind the batch.
+ *       `position` tells the durable position alone, so that a crash begins there; nothing up to it is ever lost.
+ *   S11. A client of `connect` serves all partitions of its sink on this node, and reconnects by itself. It is closed
+ *       after the last writer that uses it.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -35,6 +39,8 @@ export interface SinkRecord {
   /** The trace context that the record's producer sent, unchanged. */
   readonly traceparent?: string;
   readonly origin?: RecordOrigin;
+  /** Answers the event's stored bytes, one MessagePack map; absent where a step made the event. See `recordBytes`. */
+  readonly stored?: { bytes(): Uint8Array };
 }
 
 /** Where a replayed record comes from. A dead letter that the record becomes again names this origin. */
@@ -101,6 +107,8 @@ export type WriteOutcome =
   | { readonly kind: "misplaced"; readonly position: Position | undefined }
   /** These records can never be written. Nothing of the batch was written: it is to be sent without them. */
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
+  /** The whole batch is taken and not durable yet; everything up to `durable` is (S10). Undefined: nothing is so far. */
+  | { readonly kind: "held"; readonly durable: Position | undefined }
   | TakenOutcome;
 
 /** One call of a sink, as its caller sees it. */
@@ -117,6 +125,11 @@ export interface SinkWriter {
   write(batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome>;
   /** Takes back all after `to`, or more (S6). Without it, delivery reports the orphaned range (E9). */
   rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
+  /**
+   * Makes every batch durable that the sink holds, and answers the durable position (S10). Needed by a sink that answers
+   * `held`; called after the batch's `lingerMs` without another batch, and before a planned end.
+   */
+  flush?(call?: SinkCall): Promise<Position | undefined>;
   /** Hands out records held back for others to join. Called before `close`, after a bounded delivery. */
   finish?(call?: SinkCall): Promise<void>;
   close(call?: SinkCall): Promise<void>;
@@ -129,7 +142,33 @@ export interface SinkCheckpoint {
   write(value: Uint8Array): Promise<void>;
 }
 
-export interface SinkContext {
+/** The bounds of one batch. A batch holds at least one record of the input, however large that record is. */
+export interface SinkBatchLimits {
+  /** The most records. At most 100,000. */
+  readonly recordsMax: number;
+  /** The most bytes of events as they are stored. At most 67,108,864. */
+  readonly bytesMax: number;
+  /** The longest wait for a batch to fill, in ms. At most 600,000. */
+  readonly lingerMs: number;
+}
+
+/** What the partitions of a sink share on one node, such as a pool of connections (S11). */
+export interface SinkClient {
+  close(): Promise<void>;
+}
+
+/** The surroundings of a client, and of the live check of a sink's options. */
+export interface SinkClientContext {
+  /** The node's data folder, in which relative paths of the options begin. */
+  readonly folder: string;
+  readonly name: string;
+  nowMs(): number;
+  log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface SinkContext<Client = undefined> {
+  /** The client that `connect` made; undefined for a sink without `connect`. */
+  readonly client: Client;
   /** The node's data folder, in which relative paths of the options begin. */
   readonly folder: string;
   readonly name: string;
@@ -149,8 +188,8 @@ export interface SinkContext {
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** One kind of sink. Each is one file of this shape, registered in `registry.ts`. */
-export interface SinkDefinition<Options> {
+/** One kind of sink. Each is one file of this shape, registered in `registry.ts` or named by a user's configuration. */
+export interface SinkDefinition<Options, Client = undefined> {
   readonly type: string;
   /** In this order: exactly once; effectively once (E15); records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
@@ -166,5 +205,19 @@ export interface SinkDefinition<Options> {
   recordsPerRequest?(options: Options): number;
   /** The longest duration of one step of a call, in ms. It extends the deadline of calls where it is longer. */
   stepTimeoutMs?(options: Options): number;
-  open(options: Options, context: SinkContext, call?: SinkCall): Promise<SinkWriter>;
+  /** The bounds of a batch by the options. Absent ones have the house's default. */
+  batch?(options: Options): Partial<SinkBatchLimits>;
+  /** Names of options whose texts may hold templates (`template.ts`), such as `{{event.customer}}`. */
+  readonly templates?: readonly (keyof Options & string)[];
+  /**
+   * Makes the client that all partitions of the sink share on this node (S11). Called before the first `open`, and again
+   * where it rejects.
+   */
+  connect?(options: Options, context: SinkClientContext): Promise<Client>;
+  /**
+   * Tries the options against the real target, for `lint --connect` and `doctor`: reachable, allowed, and fit for
+   * records. Leaves nothing behind that a reader takes for a record. Rejects with the reason.
+   */
+  test?(options: Options, context: SinkClientContext, call?: SinkCall): Promise<void>;
+  open(options: Options, context: SinkContext<Client>, call?: SinkCall): Promise<SinkWriter>;
 }

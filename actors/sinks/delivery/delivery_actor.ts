@@ -198,6 +198,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       write: (value) => feed.writeCheckpoint(position, value),
     };
     return {
+      client: undefined,
       name,
       folder,
       clusterId,

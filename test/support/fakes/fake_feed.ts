@@ -101,6 +101,7 @@ export class FakePartition {
         check();
         return { kind: "opened", lastSequence: this.chains.get(`${channel} ${producerId}`) };
       },
+      trim: async () => check(),
       readCheckpoint: (name) => this.checkpoints.get(name),
       writeCheckpoint: async (name, value) => {
         check();

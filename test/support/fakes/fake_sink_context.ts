@@ -31,6 +31,7 @@ export function fakeSinkContext(store: FakeCheckpoint, owner: number, clock: Fak
   return {
     name: "files",
     folder: "/",
+    client: undefined,
     clusterId: "log-1",
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(owner),

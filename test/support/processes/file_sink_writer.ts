@@ -22,6 +22,7 @@ const sink = await fileSink.open(
   {
     name: "files",
     folder: "/",
+    client: undefined,
     clusterId: "log-1",
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(Number(owner)),
