@@ -11,6 +11,7 @@ import {
   partitionName,
 } from "../../protocols/position.ts";
 import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
+import type { DecodedBatch } from "../log/decoded_batch.ts";
 import type {
   AppendRequest,
   AppendResult,
@@ -22,6 +23,7 @@ import type {
   RecordBatch,
 } from "../log/log.ts";
 import { storedBatch } from "../log/stored_batches.ts";
+import { DecodedCache } from "./decoded_cache.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
 import { TailCache } from "./tail_cache.ts";
@@ -45,7 +47,10 @@ export class OwnedFeed implements PartitionFeed {
   readonly #bounds: Map<Channel, ChannelBounds>;
   readonly #checkpoints: Map<string, Uint8Array>;
   readonly #listeners = new Map<Channel, Set<() => void>>();
-  readonly #tail = new TailCache();
+  /** How many readers decode each batch of a channel. */
+  readonly #decoders = new Map<Channel, number>();
+  readonly #tails = new Map<Channel, TailCache>([["records", new TailCache()]]);
+  readonly #decoded = new DecodedCache();
   #hasEnded = false;
 
   constructor(log: Log, claim: Claim, hooks: OwnedFeedHooks) {
@@ -69,24 +74,38 @@ export class OwnedFeed implements PartitionFeed {
 
   async read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
     this.#refuseAfterEnd("read from");
-    if (channel === "records") {
-      const batches = this.#tail.read(after, bytesMax);
-      if (batches !== undefined) return { kind: "records", batches };
-    }
+    const batches = this.#tails.get(channel)?.read(after, bytesMax);
+    if (batches !== undefined) return { kind: "records", batches };
     const committedOffset = this.committedOffset(channel);
     return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
   }
 
-  onAdvance(channel: Channel, listener: () => void): { stop(): void } {
+  decode(channel: Channel, batch: RecordBatch): DecodedBatch {
+    // A batch that was read from the log is this reader's own.
+    const isShared = this.#tails.get(channel)?.holds(batch) === true;
+    return this.#decoded.take(batch, isShared ? (this.#decoders.get(channel) ?? 1) : 1);
+  }
+
+  onAdvance(channel: Channel, listener: () => void, isDecoding = false): { stop(): void } {
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
-    return { stop: () => listeners.delete(listener) };
+    if (isDecoding) this.#countDecoder(channel, 1);
+    return {
+      stop: () => {
+        if (listeners.delete(listener) && isDecoding) this.#countDecoder(channel, -1);
+      },
+    };
+  }
+
+  #countDecoder(channel: Channel, change: number): void {
+    this.#decoders.set(channel, (this.#decoders.get(channel) ?? 0) + change);
   }
 
   async append(request: AppendRequest): Promise<AppendResult> {
     const result = await this.#write("append to", () => this.#log.append(this.#claim.ownership, request));
     const isStored = result.outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
     if (isStored) for (const [name, value] of request.checkpoints ?? []) this.#remember(name, value);
+    this.#keepTail(request, result);
     this.#advance(request.channel, result.endOffset);
     this.#hooks.onAdvance(request.channel, result.endOffset);
     return result;
@@ -112,11 +131,29 @@ export class OwnedFeed implements PartitionFeed {
   /** The owner's append moved the committed offset of `records` by these batches. */
   advanceRecords(written: readonly WrittenBatch[], endOffset: Offset): void {
     const addedBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
-    // Without a reader no batch is kept: a reader that begins later reads the log until it has caught up.
-    if ((this.#listeners.get("records")?.size ?? 0) === 0) this.#tail.clear();
-    else for (const one of written) this.#tail.push(this.#asRead(one));
+    this.#extendTail("records", written);
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
     this.#advance("records", endOffset, addedBytes);
+  }
+
+  /** Outputs of a pipeline are read at once by its sinks. */
+  #keepTail({ channel, batches }: AppendRequest, { outcomes }: AppendResult): void {
+    const written = batches.flatMap((batch, at): WrittenBatch[] => {
+      const outcome = outcomes[at];
+      return outcome?.kind === "written" ? [{ batch, firstOffset: outcome.firstOffset, count: outcome.count }] : [];
+    });
+    this.#extendTail(channel, written);
+  }
+
+  /** Without a reader no batch is kept: a reader that begins later reads the log until it has caught up. */
+  #extendTail(channel: Channel, written: readonly WrittenBatch[]): void {
+    const tail = this.#tails.get(channel) ?? new TailCache();
+    if ((this.#listeners.get(channel)?.size ?? 0) === 0) {
+      tail.clear();
+      return;
+    }
+    for (const one of written) tail.push(this.#asRead(one));
+    this.#tails.set(channel, tail);
   }
 
   #asRead({ batch, firstOffset }: WrittenBatch): RecordBatch {
@@ -135,7 +172,7 @@ export class OwnedFeed implements PartitionFeed {
   trimmed(channel: Channel, bounds: ChannelBounds): void {
     const known = this.bounds(channel);
     this.#bounds.set(channel, trimBounds(known, boundsUpTo(bounds, known.endOffset)));
-    if (channel === "records") this.#tail.trim(bounds.firstOffset);
+    this.#tails.get(channel)?.trim(bounds.firstOffset);
     this.#hooks.onBounds(channel);
   }
 
@@ -143,7 +180,8 @@ export class OwnedFeed implements PartitionFeed {
   end(): void {
     this.#hasEnded = true;
     this.#listeners.clear();
-    this.#tail.clear();
+    for (const tail of this.#tails.values()) tail.clear();
+    this.#decoded.clear();
   }
 
   /** Rejects were written beside the records. Asks the log for the end of their channel, which only the log knows. */

@@ -3,7 +3,16 @@
  * deliveries) also append to its other channels, and write checkpoints under the owner's fence.
  */
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
-import type { AppendRequest, AppendResult, Channel, ChannelBounds, OpenChainOutcome, ReadResult } from "../log/log.ts";
+import type { DecodedBatch } from "../log/decoded_batch.ts";
+import type {
+  AppendRequest,
+  AppendResult,
+  Channel,
+  ChannelBounds,
+  OpenChainOutcome,
+  ReadResult,
+  RecordBatch,
+} from "../log/log.ts";
 
 /** A partition for readers, whichever node owns it. */
 export interface PartitionView {
@@ -21,14 +30,20 @@ export interface PartitionView {
   read(channel: Channel, after: Position | undefined, bytesMax: number, inParts?: boolean): Promise<ReadResult>;
   /** The cursor behind which the first record was appended at or after `timeMs`, in ms since 1970. */
   seek(channel: Channel, timeMs: number): Promise<Position | undefined>;
-  /** Calls `listener` after the committed offset of a channel has moved. One call may stand for several moves. */
-  onAdvance(channel: Channel, listener: () => void): { stop(): void };
+  /**
+   * Calls `listener` after the committed offset of a channel has moved. One call may stand for several moves.
+   *
+   * @param isDecoding the listener's owner decodes each batch of the channel once, as a delivery does
+   */
+  onAdvance(channel: Channel, listener: () => void, isDecoding?: boolean): { stop(): void };
 }
 
 /** A partition for the parts beside its owner: a view, with writes under the owner's fence. */
 export interface PartitionFeed extends PartitionView {
   /** Epoch of the feed's ownership: the fence of every sink that is opened under it. */
   readonly epoch: Epoch;
+  /** The values of a batch that `read` answered for the channel. Readers on this node share them, and only read them. */
+  decode(channel: Channel, batch: RecordBatch): DecodedBatch;
   /** Appends to an outbox or to a sink's dead letters, under the owner's fence. */
   append(request: AppendRequest): Promise<AppendResult>;
   openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;

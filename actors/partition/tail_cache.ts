@@ -79,6 +79,18 @@ export class TailCache {
     return found;
   }
 
+  /** Whether this very batch is in the cache. */
+  holds(batch: RecordBatch): boolean {
+    let low = this.#head;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#batches[middle] as RecordBatch).firstOffset < batch.firstOffset) low = middle + 1;
+      else high = middle;
+    }
+    return this.#batches[low] === batch;
+  }
+
   /** Index of the first batch with a record after the cursor, by bisection. */
   #find(after: Position | undefined): number | undefined {
     const first = this.#batches[this.#head];

@@ -6,12 +6,12 @@ import { FencedError, OverloadedError, reasonOf, UnavailableError } from "../../
 import type { Event } from "../../protocols/event.ts";
 import type { Machine } from "../../protocols/machine.ts";
 import { cursorBefore, type Position, partitionName } from "../../protocols/position.ts";
-import { traceparentAt } from "../../protocols/traceparent.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { ActorDefinition, Timer } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
+import type { DecodedBatch } from "../log/decoded_batch.ts";
 import type { Channel } from "../log/log.ts";
-import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
 import { encodeOutputs } from "./outbox_encoding.ts";
 import {
@@ -26,6 +26,8 @@ import {
 } from "./outbox_machine.ts";
 import type { OutboxRecord } from "./outbox_record.ts";
 import type { Pipeline, PipelineInstance } from "./pipeline.ts";
+import type { StepOutputs } from "./run_steps.ts";
+import type { StepBatch } from "./step.ts";
 
 /** Bytes of input read for one turn of the outbox: a failed append has to run them again. */
 const READ_BYTES_MAX = 262_144;
@@ -36,9 +38,15 @@ const RECORD_WITHIN_MS = 30_000;
 
 /** One run of the steps over the inputs read last. */
 interface Run {
-  /** Index of the input in hand. */
-  at: number;
+  /** The input in hand. */
+  at: Position | undefined;
   isOver: boolean;
+}
+
+/** The records of a batch from row `first` on. */
+interface Input {
+  readonly batch: DecodedBatch;
+  readonly first: number;
 }
 
 export interface OutboxOptions {
@@ -72,7 +80,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
   readonly #context: MachineContext<OutboxMessage>;
   readonly #subscription: { stop(): void };
   #instance: PipelineInstance;
-  #inputs: readonly StoredRecord[] = [];
+  #inputs: readonly Input[] = [];
   #snapshot: Uint8Array | undefined;
   #hangs: Timer | undefined;
 
@@ -80,7 +88,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     this.#options = options;
     this.#context = context;
     this.#instance = options.pipeline.instantiate(options.feed.partition);
-    this.#subscription = options.feed.onAdvance("records", () => context.tell({ type: "advanced" }));
+    this.#subscription = options.feed.onAdvance("records", () => context.tell({ type: "advanced" }), true);
   }
 
   stop(): void {
@@ -144,8 +152,12 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     const result = await feed.read("records", after, READ_BYTES_MAX);
     switch (result.kind) {
       case "records":
-        this.#inputs = [...recordsOf(result.batches, after === undefined ? 0 : after.offset + 1)];
-        return { type: "read_records", end: this.#inputs.at(-1)?.position };
+        this.#inputs = result.batches.flatMap((stored): Input[] => {
+          const batch = feed.decode("records", stored);
+          const first = batch.firstRowAfter(after);
+          return first < batch.events.length ? [{ batch, first }] : [];
+        });
+        return { type: "read_records", end: this.#inputs.at(-1)?.batch.positions.at(-1) };
       case "trimmed": {
         const resume = cursorBefore(feed.bounds("records").epochs, result.firstOffset);
         return { type: "read_trimmed", firstOffset: result.firstOffset, resume };
@@ -157,7 +169,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
 
   /** A step may be a user's function that never answers: its record is then told, and run again (B3). */
   async #run(): Promise<OutboxMessage> {
-    const run: Run = { at: 0, isOver: false };
+    const run: Run = { at: undefined, isOver: false };
     try {
       return await new Promise((resolve, reject) => {
         this.#watch(run, reject);
@@ -175,39 +187,65 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
       if (run.isOver) return;
       if (run.at !== at) return this.#watch(run, reject);
       const { pipeline, feed } = this.#options;
-      const place = `${partitionName(feed.partition)} at offset ${this.#inputs[at]?.position.offset}`;
+      const place = `${partitionName(feed.partition)} at offset ${at?.offset}`;
       const reason = `its steps must answer within ${RECORD_WITHIN_MS} ms: they have not`;
       reject(new UnavailableError("TIMEOUT", `Cannot run pipeline ${pipeline.name} on ${place} as ${reason}`));
     });
   }
 
-  /** One input after the other: steps that keep state see them in order. */
+  /** One batch after the other: steps that keep state see the records in order. */
   async #runInputs(run: Run): Promise<OutboxMessage> {
-    const { feed, timeOf } = this.#options;
     const instance = this.#instance;
-    const hide = (text: string) => this.#options.hide?.(text) ?? text;
     const outputs: OutboxOutput[] = [];
-    for (const { position, event, batch, index: place } of this.#inputs) {
+    let inputs = 0;
+    for (const { batch, first } of this.#inputs) {
       if (run.isOver) break; // nobody waits for this run any more
-      const timeMs = timeOf(event, batch.appendedAtMs);
-      const traceparent = traceparentAt(batch, place);
-      const base = { timeMs, ...(traceparent === undefined ? {} : { traceparent }) };
-      const result = await instance.run(event, { ...feed.partition, position, timeMs });
-      run.at += 1;
-      const records: OutboxRecord[] =
-        result.kind === "outputs"
-          ? result.events.map((output) => ({ ...base, event: output }))
-          : [{ ...base, failed: { code: result.code, path: result.path, reason: hide(result.reason), event } }];
-      for (const [index, record] of records.entries()) {
-        outputs.push({ sequence: [position.epoch, position.offset, index], event: record });
-      }
+      const input = this.#stepBatch(batch, first);
+      run.at = input.positions[0];
+      const found = instance.run(input, (row) => {
+        run.at = input.positions[row] ?? run.at;
+      });
+      this.#gather(outputs, input, found instanceof Promise ? await found : found, batch, first);
+      inputs += input.events.length;
     }
-    const end = this.#inputs.at(-1)?.position;
+    const end = this.#inputs.at(-1)?.batch.positions.at(-1);
     if (end === undefined)
       throw new UnavailableError("NOT_READY", "Cannot run a pipeline as inputs must have been read: none were");
     this.#snapshot = encodeEvents(instance.snapshot(), { asRecords: false });
     const isStateSmall = this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES;
-    return { type: "ran", end, inputs: this.#inputs.length, outputs, isStateSmall };
+    return { type: "ran", end, inputs, outputs, isStateSmall };
+  }
+
+  #stepBatch(batch: DecodedBatch, first: number): StepBatch {
+    const { feed, timeOf } = this.#options;
+    const events = first === 0 ? batch.events : batch.events.slice(first);
+    const positions = first === 0 ? batch.positions : batch.positions.slice(first);
+    const timesMs = events.map((event) => timeOf(event, batch.stored.appendedAtMs));
+    return { partition: feed.partition, events, positions, timesMs };
+  }
+
+  /** Turns the results of a batch into records of the outbox, in the order of their inputs. */
+  #gather(outputs: OutboxOutput[], input: StepBatch, results: StepOutputs, batch: DecodedBatch, first: number): void {
+    let next = 0;
+    for (const [row, position] of input.positions.entries()) {
+      const traceparent = batch.traceparentOf(first + row);
+      const base = { timeMs: input.timesMs[row] as number, ...(traceparent === undefined ? {} : { traceparent }) };
+      const place = (index: number): Sequence => [position.epoch, position.offset, index];
+      const failure = results.failures.get(row);
+      if (failure !== undefined) {
+        const { code, path, reason } = failure;
+        const failed = { code, path, reason: this.#hidden(reason), event: input.events[row] as Event };
+        outputs.push({ sequence: place(0), event: { ...base, failed } satisfies OutboxRecord });
+      }
+      for (let index = 0; results.rows[next] === row; index += 1, next += 1) {
+        const event = results.events[next] as Event;
+        outputs.push({ sequence: place(index), event: { ...base, event } satisfies OutboxRecord });
+      }
+    }
+  }
+
+  #hidden(text: string): string {
+    return this.#options.hide?.(text) ?? text;
   }
 
   async #append(effect: Extract<OutboxEffect, { type: "append" }>): Promise<OutboxMessage> {
@@ -227,6 +265,16 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     );
   }
 
+  /** The input that an output was made of. */
+  #inputAt([epoch, at]: Sequence): Event | undefined {
+    for (const { batch } of this.#inputs) {
+      const { stored, events } = batch;
+      if (stored.epoch === epoch && at >= stored.firstOffset && at < stored.firstOffset + events.length)
+        return events[at - stored.firstOffset];
+    }
+    return undefined;
+  }
+
   #batch(effect: Extract<OutboxEffect, { type: "append" }>) {
     const { pipeline, feed } = this.#options;
     return {
@@ -235,7 +283,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
       previousSequence: effect.previous,
       sequences: { list: effect.outputs.map(({ sequence }) => sequence) },
       schemaVersion: 0,
-      events: encodeOutputs(effect.outputs, this.#inputs),
+      events: encodeOutputs(effect.outputs, (sequence) => this.#inputAt(sequence)),
       appendedAtMs: this.#context.nowMs(),
     };
   }

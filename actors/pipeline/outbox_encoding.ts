@@ -4,39 +4,35 @@
  */
 import { reasonOf } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import type { Position } from "../../protocols/position.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
 import { encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { OutboxOutput } from "./outbox_machine.ts";
 import type { OutboxRecord } from "./outbox_record.ts";
 
-interface Input {
-  readonly position: Position;
-  readonly event: Event;
-}
+/** Answers the input that the output with this sequence was made of. */
+type InputOf = (sequence: Sequence) => Event | undefined;
 
-/** Encodes all outputs as one batch. `inputs`: the records they were made of, for the dead letter of an output. */
-export function encodeOutputs(outputs: readonly OutboxOutput[], inputs: readonly Input[]): Uint8Array {
+/** Encodes all outputs as one batch. `inputOf` is asked for the dead letter of an output. */
+export function encodeOutputs(outputs: readonly OutboxOutput[], inputOf: InputOf): Uint8Array {
   const events = outputs.map(({ event }) => event);
   try {
     return encodeEvents(events, { asRecords: true });
   } catch (error) {
-    const storable = outputs.map((output) => storableOf(output, inputs));
+    const storable = outputs.map((output) => storableOf(output, inputOf));
     // Each output can be encoded by itself, so the fault is no output's.
     if (storable.every((event, at) => event === events[at])) throw error;
     return encodeEvents(storable, { asRecords: true });
   }
 }
 
-function storableOf({ sequence, event }: OutboxOutput, inputs: readonly Input[]): unknown {
+function storableOf({ sequence, event }: OutboxOutput, inputOf: InputOf): unknown {
   try {
     encodeEvents([event], { asRecords: false });
     return event;
   } catch (error) {
-    const [epoch, offset, index] = sequence;
-    const input = inputs.find(({ position }) => position.epoch === epoch && position.offset === offset);
     const why = reasonOf(error);
-    const reason = `Cannot store output ${index} of the record as each of its values must have a form in MessagePack: ${why}`;
+    const reason = `Cannot store output ${sequence[2]} of the record as each of its values must have a form in MessagePack: ${why}`;
     const { event: _output, ...base } = event as OutboxRecord & { readonly event?: Event };
-    return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: input?.event ?? {} } };
+    return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: inputOf(sequence) ?? {} } };
   }
 }

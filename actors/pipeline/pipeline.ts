@@ -1,50 +1,63 @@
 /**
- * Compiles the steps of a pipeline to one function from a record to its outputs. Decides the order of steps and the
- * meaning of a failure. Leaves delivery to the sinks, and computing once to the outbox.
+ * Compiles the steps of a pipeline. Leaves running them to run_steps.ts, delivery to the sinks, and computing once to
+ * the outbox.
  */
-import {
-  ConfigurationError,
-  OverloadedError,
-  RejectedError,
-  reasonOf,
-  UnavailableError,
-} from "../../protocols/errors.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import type { PartitionReference } from "../../protocols/position.ts";
+import { type PartitionReference, partitionId } from "../../protocols/position.ts";
+import { type Progress, runSteps, type StepFailure, type StepOutputs } from "./run_steps.ts";
+import type { Step, StepBatch, StepContext } from "./step.ts";
 import { callStep } from "./steps/call_step.ts";
 import { type ExpressionCompiler, expressionCompiler } from "./steps/expression.ts";
 import { filterStep } from "./steps/filter_step.ts";
 import { mapStep } from "./steps/map_step.ts";
-import type { Step, StepContext } from "./steps/step.ts";
 
 export type StepSettings =
   | { readonly filter: string }
   | { readonly map: Readonly<Record<string, string>>; readonly keep?: boolean }
   | { readonly call: string };
 
-/** The most outputs of one record: a step that makes several would otherwise multiply them at each step. */
-export const OUTPUTS_PER_RECORD_MAX = 1_000;
-
+/** The result of one record. */
 export type PipelineResult =
   | { readonly kind: "outputs"; readonly events: readonly Event[] }
-  | { readonly kind: "failed"; readonly code: "STEP_FAILED"; readonly path: string; readonly reason: string };
+  | ({ readonly kind: "failed" } & StepFailure);
 
-export interface Pipeline {
+/** Runs steps on records in their order. Cuts of the same records into batches have the same results (step T2). */
+export interface Runner {
+  /** Throws nothing but `UnavailableError` and `OverloadedError`: run the batch again then. */
+  run(batch: StepBatch, onProgress?: Progress): StepOutputs | Promise<StepOutputs>;
+}
+
+export interface Pipeline extends Runner {
   readonly name: string;
   /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
-  /** Throws nothing but `UnavailableError` and `OverloadedError`: run the record again then. */
-  run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
   instantiate(partition: PartitionReference): PipelineInstance;
 }
 
 /** The steps of one partition and the state that they keep. */
-export interface PipelineInstance {
-  run: Pipeline["run"];
-  /** The state of each step by its index, JSON-like; null for a step without state. */
+export interface PipelineInstance extends Runner {
+  /** The state of each step by its index, JSON-like; null for a step without. */
   snapshot(): readonly unknown[];
   restore(snapshot: readonly unknown[]): void;
+}
+
+/** Runs one record by itself. */
+export function runRecord(
+  runner: Runner,
+  event: Event,
+  context: StepContext,
+): PipelineResult | Promise<PipelineResult> {
+  const { stream, partition, position, timeMs } = context;
+  const place = { stream, partition: partitionId(partition) };
+  const outputs = runner.run({ partition: place, events: [event], positions: [position], timesMs: [timeMs] });
+  return outputs instanceof Promise ? outputs.then(resultOfRecord) : resultOfRecord(outputs);
+}
+
+function resultOfRecord({ events, failures }: StepOutputs): PipelineResult {
+  const failure = failures.get(0);
+  return failure === undefined ? { kind: "outputs", events } : { kind: "failed", ...failure };
 }
 
 /** Throws `ConfigurationError` for a step that cannot be compiled. Paths of `call` are relative to `folder`. */
@@ -62,18 +75,20 @@ export async function compilePipeline(
     name,
     steps,
     isDeterministic: steps.every((step) => step.isDeterministic),
-    run: runner(steps),
+    run: (batch, onProgress) => runSteps(steps, batch, onProgress),
     instantiate: (partition) => instantiate(steps, partition),
   };
 }
 
 function instantiate(steps: readonly Step[], partition: PartitionReference): PipelineInstance {
-  const stateful = steps.map((step) => step.instantiate?.(partition));
+  const instances = steps.map((step) => step.instantiate?.(partition, undefined) ?? step);
   return {
-    run: runner(steps.map((step, index) => stateful[index] ?? step)),
-    snapshot: () => stateful.map((step) => step?.snapshot() ?? null),
+    run: (batch, onProgress) => runSteps(instances, batch, onProgress),
+    snapshot: () => instances.map((instance) => ("snapshot" in instance ? (instance.snapshot?.() ?? null) : null)),
     restore(snapshot) {
-      for (const [index, step] of stateful.entries()) if (snapshot[index] != null) step?.restore(snapshot[index]);
+      for (const [index, instance] of instances.entries()) {
+        if (snapshot[index] != null && "restore" in instance) instance.restore?.(snapshot[index]);
+      }
     },
   };
 }
@@ -98,44 +113,4 @@ async function compileStep(
     "INVALID_CONFIGURATION",
     `Cannot compile ${where} as it must be filter, map or call: current value is ${Object.keys(one).join(", ")}`,
   );
-}
-
-/** Awaits only where a step answers a promise: an `await` for each record costs more than most steps. */
-function runner(steps: readonly Step[]): Pipeline["run"] {
-  const runFrom = (
-    at: number,
-    events: readonly Event[],
-    context: StepContext,
-  ): readonly Event[] | Promise<readonly Event[]> => {
-    const step = steps[at];
-    if (step === undefined || events.length === 0) return events;
-    const answers = events.map((event) => step.run(event, context));
-    if (answers.some((answer) => answer instanceof Promise)) {
-      return Promise.all(answers).then((all) => runFrom(at + 1, bounded(all.flat()), context));
-    }
-    return runFrom(at + 1, bounded((answers as (readonly Event[])[]).flat()), context);
-  };
-  return (event, context) => {
-    try {
-      const events = runFrom(0, [event], context);
-      return events instanceof Promise ? events.then(succeed, fail) : succeed(events);
-    } catch (error) {
-      return fail(error);
-    }
-  };
-}
-
-function bounded(events: readonly Event[]): readonly Event[] {
-  if (events.length <= OUTPUTS_PER_RECORD_MAX) return events;
-  throw new RejectedError(
-    "STEP_FAILED",
-    `Cannot go on as a record must have at most ${OUTPUTS_PER_RECORD_MAX} outputs: current value is ${events.length}`,
-  );
-}
-
-const succeed = (events: readonly Event[]): PipelineResult => ({ kind: "outputs", events });
-
-function fail(error: unknown): PipelineResult {
-  if (error instanceof UnavailableError || error instanceof OverloadedError) throw error;
-  return { kind: "failed", code: "STEP_FAILED", path: "", reason: reasonOf(error) };
 }

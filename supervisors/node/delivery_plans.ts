@@ -4,7 +4,6 @@
  */
 import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
 import type { Channel } from "../../actors/log/log.ts";
-import { eventsOf } from "../../actors/log/stored_records.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { traceFields } from "../../actors/observers/trace_fields.ts";
@@ -17,7 +16,7 @@ import { compilePipeline, type Pipeline, type StepSettings } from "../../actors/
 import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
-import { prepareItems, type RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
+import { type BatchSteps, eachRecord, prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
 import { SINKS } from "../../actors/sinks/registry.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -90,23 +89,29 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
 /** The feed of a pipeline's sinks: the stream's records, or the results that were computed once (E13). */
 export interface DeliveryInput {
   readonly channel: Channel;
-  readonly run: RecordSteps;
+  readonly run: BatchSteps;
+  /** True where all deliveries with this input have the same items. */
+  readonly isShared: boolean;
   readonly timeOf: (event: Event, appendedAtMs: number) => number;
 }
 
 const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"]): DeliveryInput => ({
   channel: "records",
-  run: (event, context) => pipeline.run(event, context),
+  run: (batch) => pipeline.run(batch),
+  isShared: true,
   timeOf,
 });
 
 const outboxInput = (pipeline: string): DeliveryInput => ({
   channel: outboxChannel(pipeline),
-  run: (record) => {
-    const stored = record as OutboxRecord;
-    return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
-  },
+  run: readOutbox,
+  isShared: true,
   timeOf: (record) => (record as OutboxRecord).timeMs,
+});
+
+const readOutbox = eachRecord((record) => {
+  const stored = record as OutboxRecord;
+  return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
 });
 
 function planOutbox(
@@ -190,7 +195,8 @@ export function sinkDelivery(
   if (sink === undefined || definition === undefined) return [];
   const { feed, input, start, observe, replay, range } = of;
   const { partition } = feed;
-  const preparation = { partition, decode: eventsOf, run: input.run, timeOf: input.timeOf };
+  const { run, timeOf } = input;
+  const preparation = { partition, run, timeOf, ...(input.isShared ? { sharedBy: input } : {}) };
   const options = sink.options as never;
   const stepTimeoutMs = (definition.stepTimeoutMs?.(options) ?? 0) + STEP_MARGIN_MS;
   const delivery = deliveryActor({

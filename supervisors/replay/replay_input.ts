@@ -6,9 +6,10 @@
 import type { Channel } from "../../actors/log/log.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
-import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
+import { type Pipeline, runRecord } from "../../actors/pipeline/pipeline.ts";
+import type { StepContext } from "../../actors/pipeline/step.ts";
 import type { DeliveryRange } from "../../actors/sinks/delivery/delivery_actor.ts";
-import type { RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
+import { eachRecord, type RecordResults } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { RecordOrigin } from "../../actors/sinks/sink.ts";
 import type { Event } from "../../protocols/event.ts";
 import { cursorBefore, type Position } from "../../protocols/position.ts";
@@ -31,23 +32,24 @@ export interface ReplayReading {
 
 export function replayInput(reading: ReplayReading): DeliveryInput {
   const { channel, timeOf, feed } = reading;
-  if (channel === "records") return { channel, run: recordSteps(reading), timeOf };
+  if (channel === "records") return { channel, run: eachRecord(recordSteps(reading)), isShared: false, timeOf };
   const eventOf = (letter: Event) => readLetter(letter, channel, { ...feed.partition, epoch: 0, offset: 0 })?.event;
   return {
     channel,
     timeOf: (letter, appendedAtMs) => timeOf(eventOf(letter) ?? {}, appendedAtMs),
-    run: letterSteps(reading),
+    isShared: false,
+    run: eachRecord(letterSteps(reading)),
   };
 }
 
-type Context = Parameters<RecordSteps>[1];
+type RecordSteps = (event: Event, context: StepContext) => RecordResults | Promise<RecordResults>;
 
 const stepsOf = ({ pipeline }: ReplayReading): RecordSteps =>
-  pipeline === undefined ? asTheyAre : (event, context) => pipeline.run(event, context);
+  pipeline === undefined ? asTheyAre : (event, context) => runRecord(pipeline, event, context);
 
 const asTheyAre = (event: Event) => ({ kind: "outputs", events: [event] }) as const;
 
-const replayedOf = ({ name, channel }: ReplayReading, { position }: Context): Event => ({
+const replayedOf = ({ name, channel }: ReplayReading, { position }: StepContext): Event => ({
   replay: name,
   channel,
   epoch: position.epoch,
@@ -64,10 +66,8 @@ function recordSteps(reading: ReplayReading): RecordSteps {
   };
 }
 
-type Result = Awaited<ReturnType<RecordSteps>>;
-
 const withOrigin = (result: ReturnType<RecordSteps>, origin: RecordOrigin): ReturnType<RecordSteps> =>
-  result instanceof Promise ? result.then((found): Result => ({ ...found, origin })) : { ...result, origin };
+  result instanceof Promise ? result.then((found): RecordResults => ({ ...found, origin })) : { ...result, origin };
 
 function letterSteps(reading: ReplayReading): RecordSteps {
   const { channel, pipeline, onSkipped } = reading;
@@ -98,7 +98,7 @@ function letterSteps(reading: ReplayReading): RecordSteps {
     const ofSink = channel.slice("dead_letters/".length);
     const key = isSinks ? { key: `${ofSink}/${id}` } : {};
     const origin: RecordOrigin = { source, firstIndex: index, replayed: replayedOf(reading, context), ...key };
-    const result: Result = hasRun ? asTheyAre(event) : await steps(event, context);
+    const result: RecordResults = hasRun ? asTheyAre(event) : await steps(event, context);
     if (result.kind === "failed") return { ...result, event: result.event ?? event, origin: { ...origin, original } };
     if (hasRun || pipeline === undefined) return { ...result, origin: { ...origin, original } };
     return { ...result, origin, isLeftOut: (output) => later.hasOutput(read, output, at) };

@@ -2,6 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
+import { runSteps } from "../../actors/pipeline/run_steps.ts";
+import { perRecord } from "../../actors/pipeline/steps/per_record.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { Endpoint } from "./parts/simulated_endpoint.ts";
 import type { WrapLog } from "./parts/simulated_log.ts";
@@ -260,10 +262,13 @@ async function isNoticed(script: (scene: Scene) => Promise<void>, setting: Setti
 function labelling(label: string): Pipeline {
   const instantiate = () => {
     let count = 0;
-    const run: Pipeline["run"] = (event) => {
-      count += 1;
-      return { kind: "outputs", events: [{ ...event, label, count }] };
+    const step = {
+      run: perRecord((event) => {
+        count += 1;
+        return [{ ...event, label, count }];
+      }),
     };
+    const run: Pipeline["run"] = (batch) => runSteps([step], batch);
     const restore = (snapshot: readonly unknown[]) => {
       count = Number(snapshot[0] ?? 0);
     };

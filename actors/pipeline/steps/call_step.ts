@@ -9,7 +9,8 @@ import { pathToFileURL } from "node:url";
 import { ConfigurationError, RejectedError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import type { PartitionReference } from "../../../protocols/position.ts";
-import type { StatefulStep, Step, StepContext } from "./step.ts";
+import type { Step, StepContext, StepInstance } from "../step.ts";
+import { perRecord } from "./per_record.ts";
 
 type UserFunction = (event: Event, context: StepContext) => unknown;
 
@@ -26,7 +27,7 @@ export async function callStep(reference: string, where: string, folder: string)
   const step: Step = {
     name: "call",
     isDeterministic: false,
-    run: async (event, context) => toEvents(await (call as UserFunction)(event, context), where),
+    run: perRecord(async (event, context) => toEvents(await (call as UserFunction)(event, context), where)),
   };
   if (exportName !== "create") return step;
   return { ...step, instantiate: (partition) => instanceOf((call as Create)(partition), where) };
@@ -40,7 +41,7 @@ interface UserInstance {
 
 type Create = (partition: PartitionReference) => UserInstance;
 
-function instanceOf(instance: UserInstance, where: string): StatefulStep {
+function instanceOf(instance: UserInstance, where: string): StepInstance {
   if (typeof instance?.run !== "function") {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",
@@ -48,9 +49,7 @@ function instanceOf(instance: UserInstance, where: string): StatefulStep {
     );
   }
   return {
-    name: "call",
-    isDeterministic: false,
-    run: async (event, context) => toEvents(await instance.run(event, context), where),
+    run: perRecord(async (event, context) => toEvents(await instance.run(event, context), where)),
     snapshot: () => instance.snapshot?.() ?? null,
     restore: (snapshot) => instance.restore?.(snapshot),
   };

@@ -7,6 +7,7 @@ import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { patternCompiler } from "../../kernel/linear_pattern.ts";
+import type { StepContext } from "../step.ts";
 import { countSteps, type Node } from "./counted_tree.ts";
 import { ExpressionBudget } from "./expression_budget.ts";
 import {
@@ -18,7 +19,6 @@ import {
   registerTimes,
 } from "./expression_functions.ts";
 import { fitting } from "./expression_numbers.ts";
-import type { StepContext } from "./step.ts";
 
 export const EXPRESSION_LIMITS = {
   lengthMax: 4_096,
@@ -141,17 +141,8 @@ function evaluate(
   where: string,
   budget: ExpressionBudget,
 ): unknown {
-  const { stream, partition, position, timeMs } = context;
   try {
-    const variables = {
-      event,
-      stream,
-      partition: BigInt(partition),
-      offset: BigInt(position.offset),
-      epoch: BigInt(position.epoch),
-      timeMs: BigInt(Math.trunc(timeMs)),
-    };
-    const value = evaluateOn(parsed, variables);
+    const value = evaluateOn(parsed, event, context);
     budget.check(); // `||` and `&&` may have swallowed the error of a spent budget
     return toEventValue(value, { left: EXPRESSION_LIMITS.resultSizeMax });
   } catch (error) {
@@ -160,12 +151,43 @@ function evaluate(
 }
 
 /** Where the library fails on an event with a key `constructor`, evaluates again with its maps as `Map`s. */
-function evaluateOn(parsed: (context: object) => unknown, variables: { readonly event: unknown }): unknown {
+function evaluateOn(parsed: (context: object) => unknown, event: Event, context: StepContext): unknown {
   try {
-    return parsed(variables);
+    return parsed(new Variables(event, context));
   } catch (error) {
-    if (!hasConstructorKey(variables.event)) throw error;
-    return parsed({ ...variables, event: withMaps(variables.event) });
+    if (!hasConstructorKey(event)) throw error;
+    return parsed(new Variables(withMaps(event), context));
+  }
+}
+
+/** The names that an expression sees. Big integers are made only for expressions that use them. */
+class Variables {
+  readonly event: unknown;
+  readonly #context: StepContext;
+
+  constructor(event: unknown, context: StepContext) {
+    this.event = event;
+    this.#context = context;
+  }
+
+  get stream(): string {
+    return this.#context.stream;
+  }
+
+  get partition(): bigint {
+    return BigInt(this.#context.partition);
+  }
+
+  get offset(): bigint {
+    return BigInt(this.#context.position.offset);
+  }
+
+  get epoch(): bigint {
+    return BigInt(this.#context.position.epoch);
+  }
+
+  get timeMs(): bigint {
+    return BigInt(Math.trunc(this.#context.timeMs));
   }
 }
 

@@ -44,7 +44,7 @@ export class ExpressionBudget {
 
   end(): void {
     this.#event = undefined;
-    this.#keyCounts.clear();
+    if (this.#keyCounts.size > 0) this.#keyCounts.clear();
   }
 
   /** Steps to list the keys of a map; none for any other value. */

@@ -3,8 +3,13 @@
  * event's own fields stay, and the named fields are added or replaced. A field whose value is an absent optional is
  * left out.
  */
+
+import type { Step } from "../step.ts";
 import type { ExpressionCompiler } from "./expression.ts";
-import type { Step } from "./step.ts";
+import { perRecord } from "./per_record.ts";
+
+/** A field of this name is data: an assignment would change the object's prototype. */
+const OWN_FIELD = { enumerable: true, configurable: true, writable: true };
 
 export interface MapSettings {
   readonly map: Readonly<Record<string, string>>;
@@ -16,14 +21,15 @@ export function mapStep({ map, keep = false }: MapSettings, where: string, compi
   return {
     name: "map",
     isDeterministic: true,
-    run(event, context) {
-      const values = new Map<string, unknown>(keep ? Object.entries(event) : []);
+    run: perRecord((event, context) => {
+      const made: Record<string, unknown> = keep ? { ...event } : {};
       for (const [name, expression] of fields) {
         const value = expression(event, context);
-        if (value === undefined) values.delete(name);
-        else values.set(name, value);
+        if (value === undefined) delete made[name];
+        else if (name === "__proto__") Object.defineProperty(made, name, { value, ...OWN_FIELD });
+        else made[name] = value;
       }
-      return [Object.fromEntries(values)];
-    },
+      return [made];
+    }),
   };
 }

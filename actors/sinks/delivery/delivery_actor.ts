@@ -80,7 +80,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     const hide = (text: string) => options.hide?.(text) ?? text;
     const random = () => context.random();
     this.#letters = { of: options, feed, eventBytes, hide, nowMs: () => context.nowMs(), random };
-    this.#subscription = feed.onAdvance(options.input, () => context.tell({ type: "advanced" }));
+    this.#subscription = feed.onAdvance(options.input, () => context.tell({ type: "advanced" }), true);
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 /** Reads the next records of a delivery's input, runs the steps on them, and reports records that the log has lost. */
 import { comparePositions, cursorBefore, type Position, position } from "../../../protocols/position.ts";
-import type { Channel, RecordBatch } from "../../log/log.ts";
+import type { DecodedBatch } from "../../log/decoded_batch.ts";
+import type { Channel } from "../../log/log.ts";
 import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { SinkContext } from "../sink.ts";
 import type { DeliveryItem, DeliveryMessage } from "./delivery_messages.ts";
@@ -18,8 +19,8 @@ export interface ReadParts {
   readonly readBytesMax: number;
   /** Bounds the delivery, which ends once the range is done (D9). */
   readonly range?: DeliveryRange;
-  /** Decodes the batch, runs the steps on its records after `after`, and sizes them. Never rejects for one record. */
-  prepare(batch: RecordBatch, after: Position | undefined): Promise<readonly DeliveryItem[]>;
+  /** Runs the steps on the records after `after`, and sizes them. Never rejects for one record. */
+  prepare(batch: DecodedBatch, after: Position | undefined): readonly DeliveryItem[] | Promise<readonly DeliveryItem[]>;
   readonly log: SinkContext["log"];
 }
 
@@ -39,7 +40,10 @@ export async function readItems(
   switch (result.kind) {
     case "records": {
       const items: DeliveryItem[] = [];
-      for (const batch of result.batches) items.push(...(await parts.prepare(batch, from)));
+      for (const batch of result.batches) {
+        const prepared = parts.prepare(feed.decode(input, batch), from);
+        for (const item of prepared instanceof Promise ? await prepared : prepared) items.push(item);
+      }
       if (range === undefined) {
         const next = (items.at(-1)?.position.offset ?? from?.offset ?? -1) + 1;
         return { type: "read_records", readId, items, isAtEnd: next >= feed.committedOffset(input) };

@@ -1,18 +1,148 @@
 /** Turns a stored batch into items of a delivery: its records after a cursor, decoded and run through the steps. */
 import type { Event } from "../../../protocols/event.ts";
-import { offset, type PartitionReference, type Position } from "../../../protocols/position.ts";
-import { traceparentAt } from "../../../protocols/traceparent.ts";
-import { isRejected, type RecordBatch } from "../../log/log.ts";
+import type { PartitionReference, Position } from "../../../protocols/position.ts";
+import type { DecodedBatch } from "../../log/decoded_batch.ts";
+import type { StepBatch, StepContext } from "../../pipeline/step.ts";
 import type { RecordOrigin, SinkRecord } from "../sink.ts";
 import type { DeliveryItem } from "./delivery_messages.ts";
 
-/** Runs a pipeline on one record. `Pipeline.run` of the pipeline station fits. */
-export type RecordSteps = (
-  event: Event,
-  context: { stream: string; partition: number; position: Position; timeMs: number },
-) => StepsResult | Promise<StepsResult>;
+export interface StepsFailure {
+  readonly code: string;
+  readonly path: string;
+  readonly reason: string;
+  /** The event that the step failed on, where it differs from the record: an outbox holds that event inside. */
+  readonly event?: Event;
+}
 
-type StepsResult =
+/** The outputs of the steps on a batch, by columns. Those of `Pipeline.run` fit. */
+export interface StepsResults {
+  readonly events: readonly Event[];
+  /** The row of the batch that each output came from; ascending. */
+  readonly rows: readonly number[];
+  /** The records that are set aside, by row. */
+  readonly failures: ReadonlyMap<number, StepsFailure>;
+  /** Of a replay: the origin of a row's record. */
+  originOf?(row: number): RecordOrigin | undefined;
+  /** Whether another record of the input brings the output of this index. */
+  isLeftOut?(row: number, index: number): boolean;
+}
+
+/** Runs a pipeline on the records of a batch. */
+export type BatchSteps = (batch: StepBatch) => StepsResults | Promise<StepsResults>;
+
+export interface Preparation {
+  readonly partition: PartitionReference;
+  readonly run: BatchSteps;
+  /** Event time where the stream declares one, else the time of append (E18). */
+  timeOf(event: Event, appendedAtMs: number): number;
+  /** Deliveries of one partition with the same object here share the items of a batch. Absent: items are made anew. */
+  readonly sharedBy?: object;
+  /** Whether a sink asks for the stored bytes of records. */
+  readonly keepsBytes?: boolean;
+}
+
+/** Answers a promise only where the steps do. Rejects where the steps ask to be run again. */
+export function prepareItems(
+  preparation: Preparation,
+  batch: DecodedBatch,
+  after: Position | undefined,
+): readonly DeliveryItem[] | Promise<readonly DeliveryItem[]> {
+  const first = batch.firstRowAfter(after);
+  const { sharedBy } = preparation;
+  if (sharedBy === undefined) return itemsFrom(preparation, batch, first);
+  const items = batch.derived(sharedBy, () => itemsFrom(preparation, batch, 0));
+  if (first === 0) return items;
+  return items instanceof Promise ? items.then((all) => all.slice(first)) : items.slice(first);
+}
+
+function itemsFrom(
+  preparation: Preparation,
+  batch: DecodedBatch,
+  first: number,
+): readonly DeliveryItem[] | Promise<readonly DeliveryItem[]> {
+  const input = inputFrom(preparation, batch, first);
+  const results = preparation.run(input);
+  const finish = (found: StepsResults) => finishItems(preparation, batch, first, input, found);
+  return results instanceof Promise ? results.then(finish) : finish(results);
+}
+
+function inputFrom({ partition, timeOf }: Preparation, batch: DecodedBatch, first: number): StepBatch {
+  const events = first === 0 ? batch.events : batch.events.slice(first);
+  const positions = first === 0 ? batch.positions : batch.positions.slice(first);
+  const { appendedAtMs } = batch.stored;
+  return { partition, events, positions, timesMs: events.map((event) => timeOf(event, appendedAtMs)) };
+}
+
+function finishItems(
+  { keepsBytes = false }: Preparation,
+  batch: DecodedBatch,
+  first: number,
+  input: StepBatch,
+  results: StepsResults,
+): readonly DeliveryItem[] {
+  const items = new Array<DeliveryItem>(input.events.length);
+  const isTraced = batch.stored.traceparent !== undefined || batch.stored.traces !== undefined;
+  let next = 0;
+  for (let row = 0; row < items.length; row += 1) {
+    const traceparent = isTraced ? batch.traceparentOf(first + row) : undefined;
+    const outputs: SinkRecord[] = [];
+    for (let index = 0; results.rows[next] === row; index += 1, next += 1) {
+      if (results.isLeftOut?.(row, index) === true) continue;
+      const record = recordOf(input, row, index, results.events[next] as Event, traceparent);
+      const isStored = keepsBytes && record.event === batch.events[first + row];
+      outputs.push(withMore(record, results.originOf?.(row), isStored ? storedAt(batch, first + row) : undefined));
+    }
+    items[row] = itemOf(batch, input, row, outputs, traceparent, results);
+  }
+  return items;
+}
+
+/** Called for each record, so it makes as few objects as it can. */
+function recordOf(
+  { positions, timesMs }: StepBatch,
+  row: number,
+  index: number,
+  event: Event,
+  traceparent: string | undefined,
+): SinkRecord {
+  const position = positions[row] as Position;
+  const timeMs = timesMs[row] as number;
+  return traceparent === undefined
+    ? { position, index, event, timeMs }
+    : { position, index, event, timeMs, traceparent };
+}
+
+const storedAt = (batch: DecodedBatch, row: number) => ({ bytes: () => batch.bytesOf(row) });
+
+function withMore(record: SinkRecord, origin: RecordOrigin | undefined, stored: SinkRecord["stored"]): SinkRecord {
+  if (origin === undefined && stored === undefined) return record;
+  return { ...record, ...(origin === undefined ? {} : { origin }), ...(stored === undefined ? {} : { stored }) };
+}
+
+function itemOf(
+  batch: DecodedBatch,
+  { events, positions }: StepBatch,
+  row: number,
+  outputs: readonly SinkRecord[],
+  traceparent: string | undefined,
+  results: StepsResults,
+): DeliveryItem {
+  const sizeBytes = batch.eventBytes * Math.max(1, outputs.length);
+  const position = positions[row] as Position;
+  const { appendedAtMs } = batch.stored;
+  const item: DeliveryItem = { position, outputs, sizeBytes, appendedAtMs };
+  const failed = results.failures.size === 0 ? undefined : results.failures.get(row);
+  if (failed === undefined && traceparent === undefined) return item;
+  const traced = traceparent === undefined ? item : { ...item, traceparent };
+  if (failed === undefined) return traced;
+  const { code, path, reason } = failed;
+  const failure = { code, path, reason, event: failed.event ?? (events[row] as Event) };
+  const origin = results.originOf?.(row);
+  return { ...traced, outputs: [], failure: origin === undefined ? failure : { ...failure, origin } };
+}
+
+/** The results of one record. */
+export type RecordResults =
   | {
       readonly kind: "outputs";
       readonly events: readonly Event[];
@@ -20,97 +150,46 @@ type StepsResult =
       /** Whether another record of the input brings the output of this index. */
       readonly isLeftOut?: (index: number) => boolean;
     }
-  | {
-      readonly kind: "failed";
-      readonly code: string;
-      readonly path: string;
-      readonly reason: string;
-      /** The event that the step failed on, where it differs from the record: an outbox holds that event inside. */
-      readonly event?: Event;
-      readonly origin?: RecordOrigin;
-    };
+  | ({ readonly kind: "failed"; readonly origin?: RecordOrigin } & StepsFailure);
 
-export interface Preparation {
-  readonly partition: PartitionReference;
-  /** The events of a batch, rejected ones included. */
-  decode(batch: RecordBatch): readonly unknown[];
-  readonly run: RecordSteps;
-  /** Event time where the stream declares one, else the time of append (E18). */
-  timeOf(event: Event, appendedAtMs: number): number;
+/** Makes steps of a function of one record, such as the reading of an outbox or of dead letters. */
+export function eachRecord(
+  run: (event: Event, context: StepContext) => RecordResults | Promise<RecordResults>,
+): BatchSteps {
+  return ({ partition, events, positions, timesMs }) => {
+    const results = events.map((event, row) =>
+      run(event, {
+        stream: partition.stream,
+        partition: partition.partition,
+        position: positions[row] as Position,
+        timeMs: timesMs[row] as number,
+      }),
+    );
+    if (results.some((result) => result instanceof Promise)) return Promise.all(results).then(gather);
+    return gather(results as readonly RecordResults[]);
+  };
 }
 
-export async function prepareItems(
-  preparation: Preparation,
-  batch: RecordBatch,
-  after: Position | undefined,
-): Promise<DeliveryItem[]> {
-  const events = preparation.decode(batch);
-  const sizeBytes = Math.ceil(batch.events.length / Math.max(1, events.length));
-  const items: DeliveryItem[] = [];
-  const { appendedAtMs, traceparent, traces } = batch;
-  let context: RecordContext = { appendedAtMs, traceparent };
-  let next = batch.firstOffset as number;
-  for (const [index, event] of events.entries()) {
-    if (isRejected(batch.rejected, index)) continue;
-    const position = { epoch: batch.epoch, offset: offset(next) };
-    next += 1;
-    if (after !== undefined && position.offset <= after.offset) continue;
-    if (traces !== undefined) context = { appendedAtMs, traceparent: traceparentAt(batch, index) };
-    const item = prepareOne(preparation, context, position, event as Event, sizeBytes);
-    items.push(item instanceof Promise ? await item : item);
+function gather(results: readonly RecordResults[]): StepsResults {
+  const events: Event[] = [];
+  const rows: number[] = [];
+  const failures = new Map<number, StepsFailure>();
+  for (const [row, result] of results.entries()) {
+    if (result.kind === "failed") failures.set(row, result);
+    else
+      for (const event of result.events) {
+        events.push(event);
+        rows.push(row);
+      }
   }
-  return items;
-}
-
-interface RecordContext {
-  readonly appendedAtMs: number;
-  readonly traceparent: string | undefined;
-}
-
-function prepareOne(
-  { partition, run, timeOf }: Preparation,
-  context: RecordContext,
-  position: Position,
-  event: Event,
-  sizeBytes: number,
-): DeliveryItem | Promise<DeliveryItem> {
-  const timeMs = timeOf(event, context.appendedAtMs);
-  const { stream, partition: number } = partition;
-  const result = run(event, { stream, partition: number, position, timeMs });
-  if (result instanceof Promise)
-    return result.then((found) => finish(found, context, position, event, timeMs, sizeBytes));
-  return finish(result, context, position, event, timeMs, sizeBytes);
-}
-
-/** Called for each record, so it makes as few objects as it can. */
-function finish(
-  result: StepsResult,
-  { appendedAtMs, traceparent }: RecordContext,
-  position: Position,
-  event: Event,
-  timeMs: number,
-  eventBytes: number,
-): DeliveryItem {
-  const isFailed = result.kind === "failed";
-  const outputs: SinkRecord[] = [];
-  if (!isFailed) {
-    const { origin, isLeftOut } = result;
-    for (let index = 0; index < result.events.length; index += 1) {
-      const output = result.events[index];
-      if (output === undefined || isLeftOut?.(index) === true) continue;
-      const record: SinkRecord =
-        traceparent === undefined
-          ? { position, index, event: output, timeMs }
-          : { position, index, event: output, timeMs, traceparent };
-      outputs.push(origin === undefined ? record : { ...record, origin });
-    }
-  }
-  const sizeBytes = eventBytes * Math.max(1, outputs.length);
-  const item: DeliveryItem = { position, outputs, sizeBytes, appendedAtMs };
-  if (!isFailed && traceparent === undefined) return item;
-  const traced = traceparent === undefined ? item : { ...item, traceparent };
-  if (!isFailed) return traced;
-  const { code, path, reason, origin } = result;
-  const failure = { code, path, reason, event: result.event ?? event };
-  return { ...traced, failure: origin === undefined ? failure : { ...failure, origin } };
+  return {
+    events,
+    rows,
+    failures,
+    originOf: (row) => results[row]?.origin,
+    isLeftOut: (row, index) => {
+      const result = results[row];
+      return result?.kind === "outputs" && result.isLeftOut?.(index) === true;
+    },
+  };
 }

@@ -3,7 +3,12 @@
  * and judges their results. Every test has a pipeline of its own, so that none depends on another.
  */
 import { isDeepStrictEqual } from "node:util";
-import { compilePipeline, type PipelineResult, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
+import {
+  compilePipeline,
+  type PipelineResult,
+  runRecord,
+  type StepSettings,
+} from "../../../actors/pipeline/pipeline.ts";
 import { ConfigurationError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
@@ -106,7 +111,7 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
     const results: PipelineResult[] = [];
     for (const [index, event] of test.given.entries()) {
       const context = { stream: pipeline.from, partition, position: position(epoch, offset + index) };
-      results.push(await instance.run(event, { ...context, timeMs: timeOf(event, timeMs) }));
+      results.push(await runRecord(instance, event, { ...context, timeMs: timeOf(event, timeMs) }));
     }
     return judge(test, results);
   } catch (error) {

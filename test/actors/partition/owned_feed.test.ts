@@ -137,4 +137,46 @@ test("the answer to a trim does not commit records that were written meanwhile (
   assert.equal([fresh.feed.bounds("records").epochs, fresh.feed.committedOffset("records")], [[], 0]);
 });
 
+test("readers that decode share the values of batches in the cache, and a batch read from the log is the reader's own", async () => {
+  const { feed, append } = await owned();
+  const batches = async (last: number | undefined) => {
+    const result = await feed.read("records", last === undefined ? undefined : position(feed.epoch, last), READ_ALL);
+    return result.kind === "records" ? result.batches : [];
+  };
+  await append(0, 2);
+  const readers = [0, 1].map(() => feed.onAdvance("records", () => undefined, true));
+  feed.onAdvance("records", () => undefined); // a subscriber that passes bytes on
+  await append(2, 2);
+  await append(4, 2);
+  const [first, second, third] = [await batches(3), await batches(3), await batches(3)].map(([batch]) =>
+    batch === undefined ? undefined : feed.decode("records", batch),
+  );
+  assert.is(first, second);
+  assert.is.not(second, third, "both readers have taken the batch");
+  const ofLog = await batches(undefined);
+  assert.is.not(feed.decode("records", ofLog[0]!), feed.decode("records", ofLog[0]!));
+  readers[0]?.stop();
+  await append(6, 2);
+  const alone = await batches(5);
+  assert.is.not(feed.decode("records", alone[0]!), feed.decode("records", alone[0]!));
+});
+
+test("outputs of a pipeline are read from the cache, as the log would answer", async () => {
+  const { feed, log, reads } = await owned();
+  const channel = "outbox/count";
+  await feed.openChain(channel, "pipeline/count", 1);
+  feed.onAdvance(channel, () => undefined, true);
+  await feed.append({ channel, batches: [dense("pipeline/count", 0, 2)] });
+  await feed.append({ channel, batches: [dense("pipeline/count", 2, 3)] });
+  const served = plainly(await feed.read(channel, undefined, READ_ALL));
+  assert.is(reads.count, 0);
+  const request = {
+    channel,
+    after: undefined,
+    committedOffset: feed.committedOffset(channel),
+    bytesMax: READ_ALL,
+  } as const;
+  assert.equal(served, plainly(await log.read(partition(), request)));
+});
+
 test.run();

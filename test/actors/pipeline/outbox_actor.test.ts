@@ -4,30 +4,28 @@ import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { outboxActor, outboxChannel } from "../../../actors/pipeline/outbox_actor.ts";
 import type { OutboxReport } from "../../../actors/pipeline/outbox_machine.ts";
 import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
-import type { Event } from "../../../protocols/event.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
+import { runSteps } from "../../../actors/pipeline/run_steps.ts";
+import { perRecord } from "../../../actors/pipeline/steps/per_record.ts";
 import { FakePartition } from "../../support/fakes/fake_feed.ts";
 import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 
-const codec = {
-  encode: (events: readonly unknown[]) => encodeEvents(events as never, { asRecords: false }),
-  decode: (bytes: Uint8Array): readonly unknown[] => decodeTrustedEvents(bytes),
-};
-
 test("a step that never answers is told with its record, and the record is run again from the stored state (B3)", async () => {
   const world = fakeWorld();
   const system = await createActorSystem({ world });
-  const partition = new FakePartition(codec);
+  const partition = new FakePartition();
   partition.store("records", 1, [{ n: 0 }, { n: 1 }]);
   const hanging: (() => void)[] = [];
   let runs = 0;
-  const instantiate: Pipeline["instantiate"] = () => ({
-    run: async (event: Event) => {
+  const step = {
+    run: perRecord(async (event) => {
       runs += 1;
       if (event.n === 1 && hanging.length === 0) await new Promise<void>((resolve) => hanging.push(resolve));
-      return { kind: "outputs", events: [event] };
-    },
+      return [event];
+    }),
+  };
+  const instantiate: Pipeline["instantiate"] = () => ({
+    run: (batch, onProgress) => runSteps([step], batch, onProgress),
     snapshot: () => [],
     restore: () => undefined,
   });

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeOutputs } from "../../../actors/pipeline/outbox_encoding.ts";
 import type { OutboxRecord } from "../../../actors/pipeline/outbox_record.ts";
-import { position } from "../../../protocols/position.ts";
+import type { Sequence } from "../../../protocols/sequence.ts";
 import { decodeTrustedEvents } from "../../../protocols/values/event_codec.ts";
 
 const cycle: Record<string, unknown> = {};
@@ -10,13 +10,12 @@ cycle.again = cycle;
 
 const outputsOf = (events: readonly Record<string, unknown>[]) =>
   events.map((event, at) => ({ sequence: [7, at, 0] as const, event: { timeMs: at, event } satisfies OutboxRecord }));
-const inputsOf = (events: readonly unknown[]) =>
-  events.map((_event, at) => ({ position: position(7, at), event: { input: at } }));
+const inputOf = ([, at]: Sequence) => ({ input: at });
 
 for (const [name, odd] of Object.entries({ "an integer beyond 64 bits": 2n ** 70n, "a value inside itself": cycle })) {
   test(`${name} turns its output into a failure with the input, and leaves the other outputs alone`, () => {
     const events = [{ n: 0 }, { n: odd }, { n: 2 }];
-    const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputsOf(events))) as unknown as OutboxRecord[];
+    const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputOf)) as unknown as OutboxRecord[];
     assert.equal(
       [stored[0], stored[2]],
       [
@@ -32,7 +31,7 @@ for (const [name, odd] of Object.entries({ "an integer beyond 64 bits": 2n ** 70
 
 test("outputs that can be stored are stored as they are", () => {
   const events = [{ n: 2n ** 60n }, { text: "a" }];
-  const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputsOf(events)));
+  const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputOf));
   assert.equal(stored, [
     { timeMs: 0, event: { n: 2n ** 60n } },
     { timeMs: 1, event: { text: "a" } },

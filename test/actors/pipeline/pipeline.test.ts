@@ -3,7 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compilePipeline, type PipelineResult, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
+import {
+  compilePipeline,
+  type PipelineResult,
+  runRecord,
+  type StepSettings,
+} from "../../../actors/pipeline/pipeline.ts";
 import { position } from "../../../protocols/position.ts";
 import { cpuTimeMs } from "../../support/cpu_time.ts";
 
@@ -11,7 +16,7 @@ const CONTEXT = { stream: "readings", partition: 3, position: position(5, 42), t
 
 async function run(steps: readonly StepSettings[], event: Record<string, unknown>): Promise<PipelineResult> {
   const pipeline = await compilePipeline("hot", steps, ".");
-  return pipeline.run(event, CONTEXT);
+  return runRecord(pipeline, event, CONTEXT);
 }
 
 const keeps = async (filter: string, event: Record<string, unknown>) => {
@@ -121,7 +126,7 @@ test("call runs a user's function: an event, several, none, a promise; its error
        export const away = () => { throw Object.assign(new Error("away"), {}); };`,
     );
     const call = async (name: string) =>
-      (await compilePipeline("hot", [{ call: `./enrich.mjs#${name}` }], folder)).run({ a: 1 }, CONTEXT);
+      runRecord(await compilePipeline("hot", [{ call: `./enrich.mjs#${name}` }], folder), { a: 1 }, CONTEXT);
     assert.equal(await call("default"), { kind: "outputs", events: [{ a: 1, at: 42 }] });
     assert.equal(await call("twice"), { kind: "outputs", events: [{ a: 1 }, { a: 1 }] });
     assert.equal(await call("none"), { kind: "outputs", events: [] });

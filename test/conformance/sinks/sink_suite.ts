@@ -50,7 +50,7 @@ const codec = {
 
 /** Delivers the events, each between two plain ones, as outputs of the records 0, 1, 2 ... */
 async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
-  const partition = new FakePartition(codec);
+  const partition = new FakePartition();
   const outputs = odd.flatMap((one) => [one, PLAIN]);
   partition.store(
     "records",

@@ -1,19 +1,25 @@
 /** A pipeline with a state: it counts its inputs and puts the count into each output, so it must compute once (E13). */
-import type { Pipeline, PipelineResult } from "../../../actors/pipeline/pipeline.ts";
+import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
+import { runSteps } from "../../../actors/pipeline/run_steps.ts";
+import { perRecord } from "../../../actors/pipeline/steps/per_record.ts";
+import { RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 
-function compute(event: Event, count: number): PipelineResult {
-  if (event.kind === "failing") return { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" };
-  return { kind: "outputs", events: event.kind === "filtered" ? [] : [{ ...event, count }] };
+function compute(event: Event, count: number): readonly Event[] {
+  if (event.kind === "failing") throw new RejectedError("STEP_FAILED", "bad");
+  return event.kind === "filtered" ? [] : [{ ...event, count }];
 }
 
 const instantiate: Pipeline["instantiate"] = () => {
   let count = 0;
-  return {
-    run: (event) => {
+  const step = {
+    run: perRecord((event) => {
       count += 1;
       return compute(event, count);
-    },
+    }),
+  };
+  return {
+    run: (batch) => runSteps([step], batch),
     snapshot: () => [count],
     restore: (snapshot) => {
       count = Number(snapshot[0] ?? 0);

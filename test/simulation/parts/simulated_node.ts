@@ -10,7 +10,6 @@ import { sessionActor } from "../../../actors/ingest/session/session_actor.ts";
 import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../../actors/ingest/session.ts";
 import type { ActorDefinition, ActorReference, ActorSystem } from "../../../actors/kernel/actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
-import { eventsOf } from "../../../actors/log/stored_records.ts";
 import type { Metrics } from "../../../actors/observers/metrics.ts";
 import type { PartitionRequest, Retention } from "../../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../../actors/partition/partition_feed.ts";
@@ -21,7 +20,7 @@ import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../../../actors/sinks/delivery/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../../actors/sinks/delivery/delivery_messages.ts";
 import { deliveryProgress } from "../../../actors/sinks/delivery/delivery_progress.ts";
-import { prepareItems, type RecordSteps } from "../../../actors/sinks/delivery/prepare_items.ts";
+import { eachRecord, prepareItems } from "../../../actors/sinks/delivery/prepare_items.ts";
 import type { SinkDefinition } from "../../../actors/sinks/sink.ts";
 import { sourceActor } from "../../../actors/sources/source_actor.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
@@ -86,15 +85,16 @@ const RECORDS_ROOM = {
 };
 
 /** The steps of a pipeline that runs once for each sink. */
-const runSteps: RecordSteps = (event) =>
+const runSteps = eachRecord((event) =>
   event.kind === "failing"
     ? { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" }
-    : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] };
+    : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] },
+);
 
-const readOutbox: RecordSteps = (record) => {
+const readOutbox = eachRecord((record) => {
   const stored = record as OutboxRecord;
   return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
-};
+});
 
 /** Probabilities that an operation fails before or after its effect, and that the node dies there. Rare operations have more. */
 function riskOf(what: string): typeof HIGH {
@@ -272,8 +272,8 @@ export class SimulatedNode implements OutsideCalls {
         prepareItems(
           {
             partition: feed.partition,
-            decode: eventsOf,
             run: pipeline === undefined ? runSteps : readOutbox,
+            sharedBy: pipeline ?? runSteps,
             timeOf: (_event, appendedAtMs) => appendedAtMs,
           },
           batch,

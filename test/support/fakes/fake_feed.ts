@@ -1,4 +1,5 @@
-/** A partition's feed in memory: batches of JSON events, checkpoints and channels with chains. */
+/** A partition's feed in memory: batches of events, checkpoints and channels with chains. */
+import { DecodedBatch } from "../../../actors/log/decoded_batch.ts";
 import type { AppendRequest, AppendResult, Channel, ChannelBounds, RecordBatch } from "../../../actors/log/log.ts";
 import type { PartitionFeed } from "../../../actors/partition/partition_feed.ts";
 import { FencedError } from "../../../protocols/errors.ts";
@@ -11,13 +12,12 @@ import {
   partitionId,
 } from "../../../protocols/position.ts";
 import { compareSequences, judgeChain, lastSequence, type Sequence } from "../../../protocols/sequence.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
 
-export const jsonBytes = {
-  encode: (events: readonly unknown[]): Uint8Array =>
-    new TextEncoder().encode(
-      JSON.stringify(events, (_key, value) => (value instanceof Uint8Array ? [...value] : value)),
-    ),
-  decode: (bytes: Uint8Array): readonly unknown[] => JSON.parse(new TextDecoder().decode(bytes)),
+/** The events of batches, as every log holds them. */
+export const packedEvents = {
+  encode: (events: readonly unknown[]): Uint8Array => encodeEvents(events, { asRecords: false }),
+  decode: (bytes: Uint8Array): readonly unknown[] => decodeTrustedEvents(bytes),
 };
 
 /** The stored partition, which outlives its owners. */
@@ -29,12 +29,6 @@ export class FakePartition {
   readonly checkpoints = new Map<string, Uint8Array>();
   readonly listeners = new Set<() => void>();
   firstOffset = 0;
-  readonly codec: typeof jsonBytes;
-
-  constructor(codec = jsonBytes) {
-    this.codec = codec;
-  }
-
   end(channel: Channel): number {
     const last = this.batches.get(channel)?.at(-1);
     return last === undefined ? 0 : last.firstOffset + last.count;
@@ -56,7 +50,7 @@ export class FakePartition {
       schemaVersion: 1,
       producerId: "p",
       sequences: { first: [0, 1, 0], count: events.length },
-      events: this.codec.encode(events),
+      events: packedEvents.encode(events),
       ...(rejected.length > 0 ? { rejected: bitmap } : {}),
     };
     this.batches.set(channel, [...(this.batches.get(channel) ?? []), batch]);
@@ -65,7 +59,7 @@ export class FakePartition {
 
   events(channel: Channel): Record<string, unknown>[] {
     return (this.batches.get(channel) ?? []).flatMap(
-      ({ events }) => this.codec.decode(events) as Record<string, unknown>[],
+      ({ events }) => packedEvents.decode(events) as Record<string, unknown>[],
     );
   }
 
@@ -88,6 +82,7 @@ export class FakePartition {
       committedOffset: (channel) => offset(this.end(channel)),
       bounds,
       read: async (channel, after) => this.#read(channel, after, bounds(channel)),
+      decode: (_channel, batch) => new DecodedBatch(batch),
       seek: async () => undefined,
       onAdvance: (_channel, listener) => {
         this.listeners.add(listener);
@@ -129,7 +124,7 @@ export class FakePartition {
       if (judgement === "duplicate") return { kind: "duplicate" as const, stored: stored ?? last, verdicts: [] };
       if (judgement === "gap") return { kind: "gap" as const, stored };
       const firstOffset = offset(this.end(channel));
-      this.store(channel, owner, this.codec.decode(batch.events));
+      this.store(channel, owner, packedEvents.decode(batch.events));
       if (compareSequences(last, stored) > 0) this.chains.set(name, last);
       return { kind: "written" as const, firstOffset, count: this.end(channel) - firstOffset };
     });

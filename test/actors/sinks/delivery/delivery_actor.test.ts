@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { RecordBatch } from "../../../../actors/log/log.ts";
 import { compilePipeline } from "../../../../actors/pipeline/pipeline.ts";
+import type { StepBatch } from "../../../../actors/pipeline/step.ts";
 import {
   type DeliveryOptions,
   type DeliveryRange,
@@ -21,7 +21,7 @@ import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/fi
 import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, position } from "../../../../protocols/position.ts";
 import { startActor } from "../../../support/fakes/fake_actor.ts";
-import { FakePartition, jsonBytes } from "../../../support/fakes/fake_feed.ts";
+import { FakePartition, packedEvents } from "../../../support/fakes/fake_feed.ts";
 import { readFileSink } from "../../../support/read_file_sink.ts";
 
 interface Setup<Options> {
@@ -41,8 +41,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
   const pipeline = await compilePipeline("p", setup.filter === undefined ? [] : [{ filter: setup.filter }], ".");
   const preparation = {
     partition: feed.partition,
-    decode: ({ events }: RecordBatch) => jsonBytes.decode(events),
-    run: pipeline.run,
+    run: (batch: StepBatch) => pipeline.run(batch),
     timeOf: (_event: unknown, appendedAtMs: number) => appendedAtMs,
   };
   const options: DeliveryOptions<Options> = {
@@ -60,7 +59,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
       recordsPerRequest: setup.sink.recordsPerRequest?.(setup.sinkOptions),
       ...setup.limits,
     },
-    eventBytes: jsonBytes,
+    eventBytes: packedEvents,
     prepare: (batch, after) => prepareItems(preparation, batch, after),
     operationTimeoutMs: setup.operationTimeoutMs ?? 5_000,
     readBytesMax: 1_000,

@@ -1,0 +1,63 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { test } from "uvu";
+import { compilePipeline, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
+import type { Event } from "../../../protocols/event.ts";
+import { partitionId } from "../../../protocols/position.ts";
+import { stepSuite } from "./step_suite.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "headrace-steps-"));
+writeFileSync(
+  join(folder, "steps.mjs"),
+  `export default async (event) => {
+     if (event.n % 7 === 3) throw new Error("odd one");
+     return event.n % 3 === 0 ? [event, { twice: event.n }] : event.n % 3 === 1 ? event : undefined;
+   };
+   export const create = () => {
+     let sum = 0;
+     return {
+       run: (event) => ({ sum: (sum += event.n ?? 0) }),
+       snapshot: () => sum,
+       restore: (stored) => { sum = stored; },
+     };
+   };`,
+);
+
+/** Whole numbers, texts that no arithmetic takes, and events without the field. */
+const events: fc.Arbitrary<Event> = fc.oneof(
+  fc.record({ n: fc.integer({ min: 0, max: 50 }) }),
+  fc.record({ n: fc.constant("text") }),
+  fc.constant({}),
+) as fc.Arbitrary<Event>;
+const numbers = fc.record({ n: fc.integer({ min: 0, max: 50 }) }) as fc.Arbitrary<Event>;
+
+const cases: readonly (readonly [name: string, steps: readonly StepSettings[], events: fc.Arbitrary<Event>])[] = [
+  ["filter", [{ filter: "event.n > 20" }], events],
+  ["map", [{ map: { double: "event.n * 2", at: "offset", time: "timeMs" }, keep: true }], events],
+  ["call", [{ call: "./steps.mjs" }], numbers],
+  ["call with state", [{ call: "./steps.mjs#create" }], numbers],
+  [
+    "filter, call, map and call",
+    [
+      { filter: "event.n != 5" },
+      { call: "./steps.mjs" },
+      { map: { n: "event.?n.orValue(event.?twice.orValue(0))", offset: "offset" } },
+      { call: "./steps.mjs#create" },
+    ],
+    numbers,
+  ],
+];
+for (const [name, steps, given] of cases) {
+  stepSuite({
+    name,
+    events: given,
+    async instantiate() {
+      const pipeline = await compilePipeline("tested", steps, folder);
+      return pipeline.instantiate({ stream: "readings", partition: partitionId(0) });
+    },
+  });
+}
+
+test.run();
