@@ -118,21 +118,42 @@ export function countEvents(bytes: Uint8Array): number {
   return count;
 }
 
+/** A scanned batch: everything that can be said about its events without their values. */
+export interface ScannedEvents extends Pick<DecodedEvents, "verdicts" | "starts" | "hasDefinitions"> {
+  readonly count: number;
+  /** Decodes the events; undefined for an event with a verdict. */
+  decode(): readonly (Event | undefined)[];
+}
+
 /**
- * Scans and decodes a batch. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`, `BATCH_TOO_LARGE`) where
- * the whole batch is refused.
+ * Scans a batch, and judges the framing and the size of each event. Throws `RejectedError` (`MALFORMED_FRAME`,
+ * `FRAME_TOO_COMPLEX`, `BATCH_TOO_LARGE`) where the whole batch is refused.
  */
-export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
+export function scanBatch(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): ScannedEvents {
   const scan = scanEvents(bytes, limits, limits.batchEventsMax);
   const verdicts = judgeEvents(bytes, scan, limits.eventBytesMax);
-  const { starts, hasDefinitions } = scan;
+  const { count, starts, hasDefinitions } = scan;
+  return { count, verdicts, starts, hasDefinitions, decode: () => decodeScanned(bytes, scan, verdicts) };
+}
+
+/** Scans and decodes a batch. Throws as {@linkcode scanBatch} does. */
+export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
+  const { verdicts, starts, hasDefinitions, decode } = scanBatch(bytes, limits);
+  return { events: decode(), verdicts, starts, hasDefinitions };
+}
+
+function decodeScanned(
+  bytes: Uint8Array,
+  scan: EventScan,
+  verdicts: readonly Verdict[],
+): readonly (Event | undefined)[] {
   const fitting = scan.hasWideIntegers ? unpacker : narrowUnpacker;
-  if (verdicts.length === 0) return { events: fitting.unpack(bytes) as Event[], verdicts, starts, hasDefinitions };
+  if (verdicts.length === 0) return fitting.unpack(bytes) as Event[];
   const events = scan.isDecodable
     ? (fitting.unpack(bytes) as (Event | undefined)[])
     : decodeOneByOne(bytes, scan.count, verdicts);
   for (const { index } of verdicts) events[index] = undefined;
-  return { events, verdicts, starts, hasDefinitions };
+  return events;
 }
 
 /** Decodes events that this process or its log has scanned before: no limits, no verdicts. */

@@ -3,9 +3,15 @@
  * event that fails is set aside with its original bytes, as a dead letter of the same append (E4).
  */
 import { RejectedError } from "../../../protocols/errors.ts";
-import type { Event, Verdict } from "../../../protocols/event.ts";
+import type { Verdict } from "../../../protocols/event.ts";
 import { type Sequences, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
-import { decodeEvents, type EventLimits, encodeEvent, encodeEvents } from "../../../protocols/values/event_codec.ts";
+import {
+  type EventLimits,
+  encodeEvent,
+  encodeEvents,
+  type ScannedEvents,
+  scanBatch,
+} from "../../../protocols/values/event_codec.ts";
 import { sliceEvents } from "../../../protocols/values/slice_events.ts";
 import { readUnreadable } from "../../../protocols/values/unreadable.ts";
 import type { DeadLetter } from "../../log/dead_letter.ts";
@@ -22,16 +28,17 @@ const NO_SCHEMA_VERSION = 0;
 export function createInspect(schemas: StreamSchemas, limits: EventLimits): Inspect {
   return (stream, bytes, sequences, producerId, schemaVersion) => {
     const schema = chooseSchema(stream, schemas.get(stream) ?? [], schemaVersion);
-    const decoded = decodeEvents(bytes, limits);
+    const scanned = scanBatch(bytes, limits);
     const count = sequenceCount(sequences);
-    if (decoded.events.length !== count) {
+    if (scanned.count !== count) {
       throw new RejectedError(
         "MALFORMED_FRAME",
-        `Cannot append to ${stream} as events and sequences must be as many: ${decoded.events.length} events, ${count} sequences`,
+        `Cannot append to ${stream} as events and sequences must be as many: ${scanned.count} events, ${count} sequences`,
       );
     }
-    const verdicts = judgeEvents(decoded.events, decoded.verdicts, schema);
-    const version = { schemaVersion: schema?.version ?? NO_SCHEMA_VERSION, hasDefinitions: decoded.hasDefinitions };
+    // Without a schema no value is looked at: the scan has judged framing, nesting and sizes.
+    const verdicts = schema === undefined ? scanned.verdicts : judgeEvents(scanned, schema);
+    const version = { schemaVersion: schema?.version ?? NO_SCHEMA_VERSION, hasDefinitions: scanned.hasDefinitions };
     if (verdicts.length === 0) return version;
     return { ...version, rejects: rejectsOf(bytes, verdicts, sequences, producerId) };
   };
@@ -51,12 +58,8 @@ function chooseSchema(
   );
 }
 
-function judgeEvents(
-  events: readonly (Event | undefined)[],
-  malformed: readonly Verdict[],
-  schema: SchemaVersion | undefined,
-): readonly Verdict[] {
-  if (schema === undefined) return malformed;
+function judgeEvents({ decode, verdicts: malformed }: ScannedEvents, schema: SchemaVersion): readonly Verdict[] {
+  const events = decode();
   let invalid: Verdict[] | undefined;
   for (let index = 0; index < events.length; index += 1) {
     const event = events[index];
