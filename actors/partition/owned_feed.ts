@@ -89,6 +89,12 @@ export class OwnedFeed implements PartitionFeed {
     if (isStored) for (const [name, value] of request.checkpoints ?? []) this.#remember(name, value);
     this.#advance(request.channel, result.endOffset);
     this.#hooks.onAdvance(request.channel, result.endOffset);
+    for (const [at, { channel }] of (request.attached ?? []).entries()) {
+      const endOffset = result.attachedEnds?.[at];
+      if (endOffset === undefined) continue;
+      this.#advance(channel, endOffset);
+      this.#hooks.onAdvance(channel, endOffset);
+    }
     return result;
   }
 
