@@ -108,6 +108,12 @@ export class OwnedFeed implements PartitionFeed {
     this.#keepTail(request, result);
     this.#advance(request.channel, result.endOffset);
     this.#hooks.onAdvance(request.channel, result.endOffset);
+    for (const [at, { channel }] of (request.attached ?? []).entries()) {
+      const endOffset = result.attachedEnds?.[at];
+      if (endOffset === undefined) continue;
+      this.#advance(channel, endOffset);
+      this.#hooks.onAdvance(channel, endOffset);
+    }
     return result;
   }
 

@@ -20,7 +20,8 @@
  *       may be lost with a tail, and the later life would take the former's events for its own (E1).
  *   P11. An append that fails by a bug of this program is tried again batch by batch. The batch that fails alone is refused
  *       (`INVARIANT_VIOLATED`), also when it comes again, and the others are written (E25).
- *   P12. Retention by size goes by the bytes that the log stores for each channel, headers and traces included.
+ *   P12. Retention by size goes by the bytes that the log stores for each channel, headers and traces included. It never
+ *       takes the state of a pipeline, which only the pipeline trims.
  */
 import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";

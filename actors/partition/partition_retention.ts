@@ -39,10 +39,16 @@ function trimBySize(state: PartitionState, channels: ReadonlyMap<Channel, Channe
   });
 }
 
+/**
+ * P12: only a pipeline trims its own state. An old entry may hold the only copy of a key, whatever its age. State is
+ * bounded by its own limits, so it neither counts for `bytesMax` nor makes a partition full.
+ */
+const isState = (channel: Channel): boolean => channel.startsWith("state/");
+
 /** P5: a trim up to `wantedOffset`, or only up to the first record that a consumer needs. */
 export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): Effects {
   const bounds = state.channels.get(channel);
-  if (state.ownership === undefined || bounds === undefined) return [];
+  if (state.ownership === undefined || bounds === undefined || isState(channel)) return [];
   const allowed =
     state.retention.onFull === "trim" ? wantedOffset : Math.min(wantedOffset, neededFrom(state, channel).offset);
   const beforeOffset = offset(Math.min(allowed, bounds.endOffset));

@@ -111,13 +111,15 @@ export class EmbeddedLog implements Log {
     const written = this.#queue.write(writes, isFlushed(state));
     Decide.applyChanges(state, plan);
     await written;
-    if (plan.duplicates.length === 0) return { outcomes: plan.outcomes, endOffset: plan.endOffset };
+    const { endOffset, attachedEnds } = plan;
+    const ends = attachedEnds.length === 0 ? { endOffset } : { endOffset, attachedEnds };
+    if (plan.duplicates.length === 0) return { outcomes: plan.outcomes, ...ends };
     const outcomes = plan.outcomes.map((outcome, index) => {
       const batch = request.batches[index];
       if (outcome.kind !== "duplicate" || batch === undefined || request.channel !== "records") return outcome;
       return { ...outcome, verdicts: this.#reads.verdicts(prefix, batch) };
     });
-    return { outcomes, endOffset: plan.endOffset };
+    return { outcomes, ...ends };
   };
 
   readonly declareLost = declareLostBy(this.append);

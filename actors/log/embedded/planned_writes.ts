@@ -33,6 +33,8 @@ export function appendWrites(
         writes.set(verdicts + Stored.sequenceText(sequence), Stored.encodeVerdict(sequence, verdict));
     }
   }
+  for (const { channel, stored, endOffset } of plan.attached)
+    writes.set(Stored.entryKey(prefix, channel, epoch, endOffset - 1), encode([stored]));
   writeChanges(writes, prefix, plan);
   if (plan.writesCheckpoints) writeCheckpoints(writes, prefix, checkpoints);
   return writes;

@@ -8,8 +8,15 @@ import { offset } from "../../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
 import { encodePosition } from "../../../protocols/values/event_codec.ts";
 import { sequenceText, textSequence } from "../embedded/stored_state.ts";
-import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict, TooManyProducers } from "../log.ts";
-import { checkBatch } from "../rules/append_plan.ts";
+import type {
+  AppendBatch,
+  AppendOutcome,
+  AppendRequest,
+  AttachedBatch,
+  StoredVerdict,
+  TooManyProducers,
+} from "../log.ts";
+import { checkAttached, checkBatch } from "../rules/append_plan.ts";
 import { chainName, ownerMark } from "../rules/chain_places.ts";
 import { EntryGroups, encodeEntry, storedBytes } from "../rules/record_batch.ts";
 import { rejectedBatch, storedBatch } from "../stored_batches.ts";
@@ -22,7 +29,9 @@ const ARGUMENTS_BEFORE_GROUPS = 6;
 const ARGUMENTS_BEFORE_CHECKPOINTS = 3;
 
 /** The arguments after epoch and store. `isTouching`: a WAIT follows, so the function must write in any case. */
-export function encodeAppend({ channel, batches, checkpoints }: AppendRequest, isTouching: boolean): RedisArgument[] {
+export function encodeAppend(request: AppendRequest, isTouching: boolean): RedisArgument[] {
+  const { channel, batches, checkpoints, attached = [] } = request;
+  checkAttached(request);
   const entries = new EntryGroups();
   const rows = batches.map((batch): Row => {
     checkBatch(batch, chainName(channel, batch.producerId));
@@ -45,6 +54,7 @@ export function encodeAppend({ channel, batches, checkpoints }: AppendRequest, i
   const extras = new ExtraArguments(ARGUMENTS_BEFORE_GROUPS + entries.groups.length);
   for (const [at, batch] of batches.entries()) addExtras(rows[at] as Row, batch, extras);
   const named = describeCheckpoints(checkpoints ?? new Map(), extras);
+  if (attached.length > 0) extras.add(packr.pack(attached.map((one) => describeAttached(one, extras))));
   return [
     channel,
     Buffer.from(packr.pack(rows)),
@@ -74,6 +84,12 @@ function addExtras(row: Row, batch: AppendBatch, extras: ExtraArguments): void {
   }
   row.push(count, prefix);
   if (owner !== undefined) row.push(ownerMark(owner));
+}
+
+/** An attached batch, in the order of the comment above the function's `attach`. */
+function describeAttached({ channel, batch }: AttachedBatch, extras: ExtraArguments): Row {
+  const stored = storedBatch(batch);
+  return [channel, stored.count, extras.add(encodeEntry([stored]))];
 }
 
 /** Arguments that follow a number of others. */

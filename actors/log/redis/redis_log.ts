@@ -122,7 +122,7 @@ class RedisWrites {
     if (status === "STORE_CHANGED") void this.#redis.probe(keys[0]).catch(() => undefined);
     throw new FencedError(
       status satisfies FencedCode,
-      `Cannot ${name.replace("_owned", "")} ${partitionName(partition)} as the claim must be the newest, made on this life of the store: current value there is ${reply[1]}`,
+      `Cannot ${name.replace(/_owned|_attached/, "")} ${partitionName(partition)} as the claim must be the newest, made on this life of the store: current value there is ${reply[1]}`,
     );
   }
 
@@ -158,10 +158,15 @@ class RedisWrites {
     const keys = this.#keys.of(ownership.partition);
     const { meta, chains, verdicts, checkpoints } = keys;
     const tier = this.#tier(ownership);
+    const { attached = [] } = request;
     const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.stream("rejected")];
+    for (const { channel } of attached) names.push(keys.stream(channel));
     const args = encoded(ownership.partition, () => encodeAppend(request, typeof tier !== "string"));
-    const reply = await this.#owned("append_owned", ownership, names, args, tier);
-    return { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
+    const name = attached.length === 0 ? "append_owned" : "append_attached";
+    const reply = await this.#owned(name, ownership, names, args, tier);
+    const result = { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
+    if (attached.length === 0) return result;
+    return { ...result, attachedEnds: (reply[3] as RedisReply[]).map((end) => offset(Number(end))) };
   };
 
   readonly declareLost = declareLostBy(this.append);

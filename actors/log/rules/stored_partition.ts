@@ -9,6 +9,8 @@
  *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
  *   P4. A new chain needs a place, which principals share (chain_places.ts). Only `planExpiry` frees places (E5).
  *   P5. A plan changes no state. Only `applyChanges` does, and it cannot fail: bytes exist before state (E25).
+ *   P6. Attached batches are written where every batch of their call was written or is a duplicate, as checkpoints are. No
+ *       chain is read or made for them (E29).
  */
 import { FencedError } from "../../../protocols/errors.ts";
 import { type Epoch, epoch, offset, partitionName } from "../../../protocols/position.ts";

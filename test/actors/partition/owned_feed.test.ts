@@ -31,10 +31,11 @@ async function owned() {
     return read(...request);
   };
   const failed: unknown[] = [];
+  const advanced: string[] = [];
   const feed = new OwnedFeed(log, claim, {
     nowMs: () => 0,
     onDoubt: (error) => failed.push(error),
-    onAdvance() {},
+    onAdvance: (channel, endOffset) => advanced.push(`${channel} ${endOffset}`),
     onBounds() {},
   });
   const at = (last: number | undefined) => (last === undefined ? undefined : position(claim.ownership.epoch, last));
@@ -42,6 +43,7 @@ async function owned() {
     feed,
     log,
     reads,
+    advanced,
     async append(from: number, count: number, options?: BatchOptions): Promise<void> {
       const batch = dense("p", from, count, options);
       const { outcomes, endOffset } = await log.append(claim.ownership, { channel: "records", batches: [batch] });
@@ -120,6 +122,25 @@ test("the feed does not keep checkpoints of an append that was not written (E13)
   assert.equal(feed.readCheckpoint("progress"), (await log.readCheckpoints(partition())).get("progress"));
   await feed.append({ channel, batches: [batch(0)], checkpoints: checkpoints("again") });
   assert.is(held(), "again", "a duplicate stores them");
+});
+
+test("an append moves the ends of its attached batches' channels, and tells their readers", async () => {
+  const { feed, advanced } = await owned();
+  const told: string[] = [];
+  feed.onAdvance("state/count", () => told.push("state/count"));
+  const attached = [
+    { channel: "state/count", batch: dense("state", 0, 3) },
+    { channel: "state/other", batch: dense("state", 0, 1) },
+  ] as const;
+  await feed.append({ channel: "outbox/count", batches: [dense("count", 0, 1)], attached });
+  assert.equal([feed.committedOffset("state/count"), feed.committedOffset("state/other")], [3, 1]);
+  assert.equal(feed.bounds("state/count").epochs, [{ epoch: feed.epoch, firstOffset: offset(0) }]);
+  assert.equal(told, ["state/count"]);
+  assert.equal(advanced, ["outbox/count 1", "state/count 3", "state/other 1"]);
+  const read = await feed.read("state/count", undefined, READ_ALL);
+  assert.is(read.kind === "records" && recordsOf(read.batches).length, 3);
+  await feed.trim("state/count", offset(3));
+  assert.equal([feed.bounds("state/count").firstOffset, feed.committedOffset("state/count")], [3, 3]);
 });
 
 test("the answer to a trim does not commit records that were written meanwhile (E10)", async () => {

@@ -1,8 +1,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { Channel } from "../../../actors/log/log.ts";
 import type { ReplyTo } from "../../../actors/partition/partition.ts";
 import { endLife, stepPartition } from "../../../actors/partition/partition_machine.ts";
-import { createPartition, type PartitionMessage, type Suspects } from "../../../actors/partition/partition_messages.ts";
+import {
+  createPartition,
+  type PartitionEffect,
+  type PartitionMessage,
+  type Suspects,
+} from "../../../actors/partition/partition_messages.ts";
 import { suspect } from "../../../actors/partition/suspect_batches.ts";
 import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
 import { epoch, offset } from "../../../protocols/position.ts";
@@ -196,6 +202,22 @@ test("P12: the channel of rejected events is trimmed by size too, though the own
   const rejected = { epochs: [], firstOffset: offset(0), endOffset: offset(10), sizeBytes: 4_000 };
   const effects = tell({ type: "described", epoch: epoch(5), channels: new Map([["rejected", rejected]]) });
   assert.equal(effects, [{ type: "trim", ownership: claim(5).ownership, channel: "rejected", beforeOffset: 8 }]);
+});
+
+test("P12: the state of a pipeline is trimmed neither by size nor by age, and does not make the partition full", () => {
+  const { tell, append, state } = partitionUnderTest({ bytesMax: 1_000, consumers: ["pipeline/count"] });
+  tell({ type: "claimed", claim: claim(5) });
+  tell({ type: "consumer_at", consumer: "pipeline/count", channel: "records", offset: offset(0) });
+  const stored = { epochs: [], firstOffset: offset(0), endOffset: offset(10), sizeBytes: 4_000 };
+  const channels = new Map([["state/count", stored] as const, ["rejected", stored] as const]);
+  const trimmed = (effects: readonly PartitionEffect[]) =>
+    effects.flatMap((effect) => (effect.type === "trim" ? [effect.channel] : []));
+  assert.equal(trimmed(tell({ type: "described", epoch: epoch(5), channels })), ["rejected"]);
+  assert.equal(trimmed(tell({ type: "sweep_due" })), ["rejected"]);
+  const aged = (channel: Channel) => tell({ type: "aged", channel, beforeOffset: offset(10) });
+  assert.equal([aged("rejected"), aged("state/count")].map(trimmed), [["rejected"], []]);
+  assert.is(state.fullBecauseOf, undefined);
+  assert.equal(kinds(append(0)), ["append"]);
 });
 
 test("P4: the answer to a trim never moves a channel's end back", () => {

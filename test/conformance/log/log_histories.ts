@@ -5,11 +5,13 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type AppendOutcome, CHAIN_LIMITS, type Log, type Ownership } from "../../../actors/log/log.ts";
+import { type AppendOutcome, CHAIN_LIMITS, type Channel, type Log, type Ownership } from "../../../actors/log/log.ts";
 import { epoch, offset, type Position, position } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt } from "../../../protocols/sequence.ts";
-import { batch, partition, plain, recordsOf } from "./log_batches.ts";
-import { type LogHarness, rejection } from "./log_harness.ts";
+import { batch, dense, namesOf, partition, plain, recordsOf } from "./log_batches.ts";
+import { type LogHarness, readAll, rejection } from "./log_harness.ts";
+
+const STATE_CHANNELS: readonly Channel[] = ["state/even", "state/odd"];
 
 interface PlannedBatch {
   readonly producer: string;
@@ -23,7 +25,13 @@ interface PlannedBatch {
 
 type Step =
   | { readonly kind: "claim" }
-  | { readonly kind: "append"; readonly isStale: boolean; readonly batches: readonly PlannedBatch[] }
+  | {
+      readonly kind: "append";
+      readonly isStale: boolean;
+      readonly batches: readonly PlannedBatch[];
+      /** Records of each attached batch. Those of even places go to one channel, the others to another. */
+      readonly attached: readonly number[];
+    }
   | { readonly kind: "open"; readonly producer: string; readonly epochSkew: number }
   | { readonly kind: "trim"; readonly share: number }
   | { readonly kind: "checkpoint"; readonly name: string; readonly value: number }
@@ -46,6 +54,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant("append" as const),
       isStale: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
       batches: fc.array(plannedBatch, { maxLength: 5 }),
+      attached: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 3 }),
     }),
   },
   { weight: 1, arbitrary: fc.constant({ kind: "claim" as const }) },
@@ -91,6 +100,8 @@ class Model {
   stale: Ownership | undefined;
   readonly records: { readonly epoch: number; readonly name: string }[] = [];
   readonly rejected: string[] = [];
+  /** Names of the records that were attached, by the two channels. */
+  readonly attached: readonly string[][] = [[], []];
   first = 0;
   /** Offsets at which a call ended: trim may cut at each of them. */
   readonly cuts = new Set<number>([0]);
@@ -175,13 +186,25 @@ class Model {
       );
       return sent;
     });
+    const attached = planned.attached.map((count, at) => ({
+      channel: STATE_CHANNELS[at % 2] as Channel,
+      batch: dense(`${this.records.length}/${at}`, 0, count),
+    }));
+    const request = { channel: "records", batches, ...(attached.length === 0 ? {} : { attached }) } as const;
     if (isStale) {
-      const error = await rejection(this.log.append(this.stale as Ownership, { channel: "records", batches }));
+      const error = await rejection(this.log.append(this.stale as Ownership, request));
       assert.is(error.name, "FencedError");
       return;
     }
-    const { outcomes, endOffset } = await this.log.append(owner, { channel: "records", batches });
+    const { outcomes, endOffset, attachedEnds = [] } = await this.log.append(owner, request);
     assert.equal(outcomes.map(plainOutcome), expected.map(plainOutcome));
+    const isAttached = expected.every(({ kind }) => kind === "written" || kind === "duplicate");
+    if (isAttached)
+      for (const [at, one] of attached.entries()) this.attached[at % 2]?.push(...namesOf(one.batch.events));
+    assert.equal(
+      attachedEnds,
+      attached.map((_, at) => this.attached[at % 2]?.length),
+    );
     for (const name of names) this.records.push({ epoch: owner.epoch, name });
     this.rejected.push(...rejectedNames);
     this.cuts.add(this.records.length);
@@ -226,6 +249,10 @@ class Model {
       bytesMax: 1 << 20,
     });
     assert.equal(rejected.kind === "records" && recordsOf(rejected.batches).map(([, name]) => name), this.rejected);
+    for (const [at, channel] of STATE_CHANNELS.entries()) {
+      const names = (await readAll(this.log, this.of, channel)).map(([, name]) => name);
+      assert.equal(names, this.attached[at]);
+    }
     const checkpoints = [...(await this.log.readCheckpoints(this.of))].map(([name, value]) => [
       name,
       Buffer.from(value).toString("hex"),

@@ -1,6 +1,7 @@
 /** The contract of actors/log/log.ts by examples, for every build of the log. log_histories.ts has random histories. */
 
 import { logAppends } from "./log_appends.ts";
+import { logAttached } from "./log_attached.ts";
 import { logChains } from "./log_chains.ts";
 import { logCheckpoints } from "./log_checkpoints.ts";
 import { logClaims } from "./log_claims.ts";
@@ -17,6 +18,7 @@ export function logSuite(harness: LogHarness): void {
   logChains(harness);
   logRejects(harness);
   logCheckpoints(harness);
+  logAttached(harness);
   logReads(harness);
   logRegistry(harness);
 }

@@ -1,5 +1,6 @@
 /**
- * The part of the Redis Function library that judges and writes batches: `append`. It has the rules of append_plan.ts, over the
+ * The part of the Redis Function library that judges and writes batches: `append`, and
+ * `append_attached`. It has the rules of append_plan.ts, over the
  * channels and chains of the other parts. redis_append.ts makes its arguments and reads its reply.
  */
 export const REDIS_BATCHES = `-- A batch: 1 producer, 2 its epoch, 3 previous, 4 first, 5 last, 6 time, 7 records, 8 size, 9 group,
@@ -24,8 +25,24 @@ local function accepted_part(group, blob)
   return table.concat(parts)
 end
 
+-- Writes the attached batches where no batch of their call was refused, and answers the ends of their channels. A batch: 1
+-- channel, 2 records, 3 argument of its bytes. Their streams are the keys from the seventh on, in the same order.
+local function attach(keys, args, attached, is_clean)
+  local channels, ends = {}, {}
+  for i, batch in ipairs(attached) do
+    local bounds = channels[batch[1]] or load_channel(keys[1], batch[1])
+    channels[batch[1]] = bounds
+    if is_clean then add_entry(keys[6 + i], bounds, args[1], batch[2], args[batch[3]]) end
+  end
+  for i, batch in ipairs(attached) do ends[i] = int(channels[batch[1]].last) end
+  if is_clean then
+    for channel, bounds in pairs(channels) do save_channel(keys[1], channel, bounds) end
+  end
+  return ends
+end
+
 -- meta, chains, verdicts, checkpoints, stream, rejected | epoch, store, channel, batches, checkpoints, touch, blobs...
-local function append(keys, args)
+local function append(keys, args, attached)
   local meta, chains = keys[1], keys[2]
   local epoch, channel = args[1], args[3]
   local batches = cmsgpack.unpack(args[4])
@@ -97,6 +114,7 @@ local function append(keys, args)
   for _, name in ipairs(order) do save_chain(chains, name, cache[name]) end
   save_moves(meta, state.live.moves)
   if is_clean and args[5] ~= '' then write_checkpoints(keys[4], cmsgpack.unpack(args[5]), args) end
+  local ends = attached and attach(keys, args, attached, is_clean)
   -- WAIT covers this connection's last write, so a call whose batches are all duplicates needs a write too.
   if args[6] == '1' and #order == 0 then redis.call('HSET', meta, 'touched', epoch) end
   for i, outcome in ipairs(outcomes) do
@@ -105,5 +123,10 @@ local function append(keys, args)
       outcome[3] = redis.call('ZRANGEBYLEX', keys[3], '[' .. batch[14] .. batch[4], '[' .. batch[14] .. batch[5] .. '\\255')
     end
   end
-  return {'ok', int(bounds.last), cmsgpack.pack(outcomes)}
+  return {'ok', int(bounds.last), cmsgpack.pack(outcomes), ends}
+end
+
+-- As append, with the attached batches' streams behind its keys, and their description as the last argument.
+local function append_attached(keys, args)
+  return append(keys, args, cmsgpack.unpack(args[#args]))
 end`;

@@ -30,6 +30,7 @@ const FUNCTIONS = {
   claim: "claim",
   append: "fenced(append)",
   append_owned: "fenced(append)",
+  append_attached: "fenced(append_attached)",
   open_chain: "fenced(open_chain)",
   open_owned: "fenced(open_chain)",
   welcome: "welcome",

@@ -61,6 +61,7 @@ test("every batch acknowledged before SIGKILL is there afterwards, in order, and
       records.map(([, name]) => name),
       Array.from(records, (_, n) => `a:0/${n}/0`),
     );
+    assert.equal(await readAll(log, p0, "state/a"), records, "the attached batches of the same calls");
     const { ownership } = await claim(log);
     const again = await log.append(ownership, { channel: "records", batches: [dense("a", 0, 10)] });
     assert.is(again.outcomes[0]?.kind, "duplicate");

@@ -14,7 +14,8 @@ try {
   const settings = { tier: "fsync" as const, chains: CHAIN_LIMITS };
   const { ownership } = await log.claim(partition(0), { leaderEpoch: 1, tableVersion: 1 }, epoch(1), settings);
   for (let n = 0; n < Number(limit); n++) {
-    await log.append(ownership, { channel: "records", batches: [dense("a", n * 10, 10)] });
+    const attached = [{ channel: "state/a", batch: dense("a", n * 10, 10) }] as const;
+    await log.append(ownership, { channel: "records", batches: [dense("a", n * 10, 10)], attached });
     writeSync(1, `acked ${n}\n`);
   }
   await log.close();

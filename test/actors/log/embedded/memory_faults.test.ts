@@ -63,6 +63,39 @@ test("a call that fails before its effect did nothing, one that fails after it d
   }
 });
 
+test("a lost commit or a lost tail takes outputs, progress and attached batches together, or leaves all (stored partition P6)", async () => {
+  for (const [timing, kept] of [
+    ["before", 0],
+    ["after", 1],
+    ["lost tail", 0],
+  ] as const) {
+    const log = createMemoryLog();
+    const { ownership } = await claim(log, timing === "lost tail" ? "memory" : "fsync");
+    if (timing !== "lost tail") log.faults.failNext([timing]);
+    const appended = log.append(ownership, {
+      channel: "outbox/count",
+      batches: [dense("count", 0, 1)],
+      checkpoints: new Map([["progress", Buffer.of(1)]]),
+      attached: [
+        { channel: "state/count", batch: dense("state", 0, 1) },
+        { channel: "state/other", batch: dense("state", 0, 1) },
+      ],
+    });
+    if (timing === "lost tail") {
+      await appended;
+      log.faults.restart("unflushed");
+    } else assert.is((await rejection(appended)).name, "UnavailableError");
+    const channels = ["outbox/count", "state/count", "state/other"] as const;
+    const counts = await Promise.all(channels.map(async (channel) => (await readAll(log, p0, channel)).length));
+    assert.equal([...counts, (await log.readCheckpoints(p0)).size], [kept, kept, kept, kept], timing);
+    const following = await claim(log, "fsync");
+    assert.equal(
+      channels.map((channel) => following.channels.get(channel)?.endOffset ?? 0),
+      [kept, kept, kept],
+    );
+  }
+});
+
 test("an append queued when the store restarts does not reach its next life", async () => {
   const log = createMemoryLog();
   const { ownership } = await claim(log, "fsync");

@@ -349,6 +349,26 @@ scenario(
   },
 );
 
+// redis library R5
+scenario(
+  "a Redis with the library of an earlier release is given the one that attaches batches",
+  {},
+  async (server, connect) => {
+    const log = await connect();
+    const { ownership } = await claim(log);
+    const ofBefore = REDIS_LIBRARY.replace(/^redis\.register_function\('\w+_attached'.*\n/gm, "");
+    const load = ["FUNCTION", "LOAD", "REPLACE", ofBefore].map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
+    await ask(server.port, `*${load.length}\r\n${load.join("")}`);
+    const names = () => ask(server.port, "FUNCTION LIST LIBRARYNAME headrace_v1\r\n");
+    await log.append(ownership, { channel: "records", batches: [dense("a", 0, 1)] });
+    assert.not.match(await names(), /append_attached/, "an append without attached batches calls the former function");
+    const attached = [{ channel: "state/a", batch: dense("state", 0, 2) }] as const;
+    const { attachedEnds } = await log.append(ownership, { channel: "records", batches: [], attached });
+    assert.equal(attachedEnds, [offset(2)]);
+    assert.match(await names(), /append_attached/);
+  },
+);
+
 test("C5: a server that was made a replica is left, though no connection was cut, and the new master is used", async () => {
   const [first, second] = [await startRedis(), await startRedis()];
   const address = await startMovableAddress(first.port);
