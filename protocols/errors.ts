@@ -30,6 +30,8 @@ export const REJECTED_CODES = [
   "HOST_REFUSED",
   "STEP_FAILED",
   "STATE_FULL",
+  "LATE_RECORD",
+  "FUTURE_RECORD",
   "SINK_REJECTED",
 ] as const;
 

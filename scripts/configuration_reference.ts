@@ -34,12 +34,18 @@ Exactly one of:
 | \`filter\` | expression | Keeps the records for which the expression is true. |
 | \`map\` | field: expression | Makes a new event of these fields; with \`keep: true\` beside it, the old fields stay too. |
 | \`call\` | \`./file.ts#name\` | Calls a function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
+| \`count\` | \`{by: expression, every: duration}\` | Counts the records of each key in windows of event time, one behind the other. Once the watermark has reached the end of a window, each key emits \`{key, count, windowStart, windowEnd}\`. |
 
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
 \`timeMs\`. Whole numbers are computed exactly within 64 bits, and a result beyond them fails. A quotient is a double:
 \`event.a / 100\` of 1250 is 12.5. Times are compared to the
 millisecond. An expression that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on. A function that has not
 answered for a record within 30 s is called again later, and the log names the record.
+
+Windows follow the event time of the stream (\`eventTime\`), or else the time of append. The watermark of a partition is the greatest event time that was
+read, less \`time.outOfOrder\`. A record whose window is closed is set aside as \`LATE_RECORD\`, one from the future (\`time.skew\`) as
+\`FUTURE_RECORD\`. Counts, timers and the watermark are stored with the outputs, so that each window is counted exactly once through crashes and
+moves. Each partition counts by itself: records of one key share a partition where the key of the count is the stream's \`key\`.
 `;
 
 export function renderReference(): string {

@@ -1,6 +1,7 @@
 /**
  * The feed of one ownership: reads from the tail cache or the log, never past the committed offset, and writes under the
- * owner's fence. A write that fails is reported (`onDoubt`), so that the owner claims again.
+ * owner's fence. A write that fails is reported (`onDoubt`), so that the owner claims again (E8). Until then nothing more is
+ * written, and no checkpoint is read: the write may have taken effect, and memory does not know.
  */
 import { FencedError } from "../../protocols/errors.ts";
 import {
@@ -52,6 +53,7 @@ export class OwnedFeed implements PartitionFeed {
   readonly #tails = new Map<Channel, TailCache>([["records", new TailCache()]]);
   readonly #decoded = new DecodedCache();
   #hasEnded = false;
+  #isInDoubt = false;
 
   constructor(log: Log, claim: Claim, hooks: OwnedFeedHooks) {
     this.partition = claim.ownership.partition;
@@ -69,7 +71,10 @@ export class OwnedFeed implements PartitionFeed {
   readonly allBounds = (): readonly (readonly [Channel, ChannelBounds])[] => [...this.#bounds];
   readonly bounds: PartitionFeed["bounds"] = (channel) => this.#bounds.get(channel) ?? EMPTY_BOUNDS;
   readonly committedOffset: PartitionFeed["committedOffset"] = (channel) => this.bounds(channel).endOffset;
-  readonly readCheckpoint: PartitionFeed["readCheckpoint"] = (name) => this.#checkpoints.get(name);
+  readonly readCheckpoint: PartitionFeed["readCheckpoint"] = (name) => {
+    this.#refuseInDoubt("read a checkpoint of");
+    return this.#checkpoints.get(name);
+  };
   readonly seek: PartitionFeed["seek"] = (channel, timeMs) => this.#log.seek(this.partition, channel, timeMs);
 
   async read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
@@ -215,12 +220,22 @@ export class OwnedFeed implements PartitionFeed {
 
   async #write<Value>(action: string, call: () => Promise<Value>): Promise<Value> {
     this.#refuseAfterEnd(action);
+    this.#refuseInDoubt(action);
     try {
       return await call();
     } catch (error) {
+      this.#isInDoubt = true;
       this.#hooks.onDoubt(error);
       throw error;
     }
+  }
+
+  #refuseInDoubt(action: string): void {
+    if (!this.#isInDoubt) return;
+    throw new FencedError(
+      "STALE_EPOCH",
+      `Cannot ${action} ${partitionName(this.partition)} as its ownership must be certain: a write of epoch ${this.epoch} has failed`,
+    );
   }
 
   #refuseAfterEnd(action: string): void {

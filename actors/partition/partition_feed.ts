@@ -47,6 +47,7 @@ export interface PartitionFeed extends PartitionView {
   /** Appends to an outbox or to a sink's dead letters, under the owner's fence. */
   append(request: AppendRequest): Promise<AppendResult>;
   openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;
+  /** Throws `FencedError` after a write that failed: it may have stored the checkpoint all the same. */
   readCheckpoint(name: string): Uint8Array | undefined;
   /** Removes whole entries of a `state/` channel that end before `beforeOffset`, under the owner's fence. */
   trim(channel: Channel, beforeOffset: Offset): Promise<void>;

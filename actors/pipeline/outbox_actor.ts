@@ -10,10 +10,11 @@ import type { Sequence } from "../../protocols/sequence.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { ActorDefinition, Timer } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
-import type { DecodedBatch } from "../log/decoded_batch.ts";
 import type { Channel } from "../log/log.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
-import { encodeOutputs } from "./outbox_encoding.ts";
+import { encodeOutputs } from "./outbox/outbox_encoding.ts";
+import { OutboxRun, type Run, type RunInput } from "./outbox/outbox_run.ts";
+import { StoredTables } from "./outbox/stored_tables.ts";
 import {
   createOutbox,
   type OutboxEffect,
@@ -24,10 +25,8 @@ import {
   type OutboxState,
   stepOutbox,
 } from "./outbox_machine.ts";
-import type { OutboxRecord } from "./outbox_record.ts";
 import type { Pipeline, PipelineInstance } from "./pipeline.ts";
-import type { StepOutputs } from "./run_steps.ts";
-import type { StepBatch } from "./step.ts";
+import { InputWatermark, TIME_DEFAULTS, type TimeSettings } from "./watermark.ts";
 
 /** Bytes of input read for one turn of the outbox: a failed append has to run them again. */
 const READ_BYTES_MAX = 262_144;
@@ -36,23 +35,12 @@ const SMALL_SNAPSHOT_BYTES = 16_384;
 /** Milliseconds after which the steps of one record count as hanging: their inputs are read and run again, and the reason is told. */
 const RECORD_WITHIN_MS = 30_000;
 
-/** One run of the steps over the inputs read last. */
-interface Run {
-  /** The input in hand. */
-  at: Position | undefined;
-  isOver: boolean;
-}
-
-/** The records of a batch from row `first` on. */
-interface Input {
-  readonly batch: DecodedBatch;
-  readonly first: number;
-}
-
 export interface OutboxOptions {
   readonly pipeline: Pipeline;
   readonly feed: PartitionFeed;
   timeOf(event: Event, appendedAtMs: number): number;
+  /** How the pipeline takes event times. Default: `TIME_DEFAULTS`. */
+  readonly time?: TimeSettings;
   /** Takes secrets out of the text of a step's failure. Default: the text has no secrets. */
   hide?(text: string): string;
   observe(report: OutboxReport): void;
@@ -74,20 +62,25 @@ export const outboxActor = (options: OutboxOptions): ActorDefinition<OutboxMessa
   });
 
 class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
-  readonly machine: Machine<OutboxState, OutboxMessage, OutboxEffect> = { initial: createOutbox(), step: stepOutbox };
+  readonly machine: Machine<OutboxState, OutboxMessage, OutboxEffect>;
   readonly first = [{ type: "begin" } as const];
   readonly #options: OutboxOptions;
   readonly #context: MachineContext<OutboxMessage>;
   readonly #subscription: { stop(): void };
-  #instance: PipelineInstance;
-  #inputs: readonly Input[] = [];
+  readonly #tables: StoredTables;
+  #instance: PipelineInstance | undefined;
+  #run: OutboxRun | undefined;
+  #inputs: readonly RunInput[] = [];
   #snapshot: Uint8Array | undefined;
   #hangs: Timer | undefined;
 
   constructor(options: OutboxOptions, context: MachineContext<OutboxMessage>) {
     this.#options = options;
     this.#context = context;
-    this.#instance = options.pipeline.instantiate(options.feed.partition);
+    const { keepsTables } = options.pipeline;
+    const { idleAfterMs } = options.time ?? TIME_DEFAULTS;
+    this.machine = { initial: createOutbox({ keepsTables, idleAfterMs }), step: stepOutbox };
+    this.#tables = new StoredTables(options.feed, options.pipeline.name);
     this.#subscription = options.feed.onAdvance("records", () => context.tell({ type: "advanced" }), true);
   }
 
@@ -103,11 +96,16 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
       case "read":
         return this.#read(effect.after).then(tell);
       case "run":
-        return this.#run().then(tell);
+        return this.#perform((run) => this.#runInputs(run)).then(tell);
+      case "tick":
+        return this.#perform(() => this.#tick(effect.nowMs)).then(tell);
+      case "await_tick":
+        context.after(effect.delayMs, { type: "tick_due", turn: effect.turn });
+        return;
       case "append":
         return this.#append(effect).then(tell);
       case "forget_state":
-        this.#instance = this.#options.pipeline.instantiate(this.#options.feed.partition);
+        this.#begin(undefined);
         return;
       case "wait":
         context.after(effect.delayMs, { type: "retry_due" });
@@ -119,7 +117,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
   }
 
   onEffectFailed(effect: OutboxEffect, error: unknown): OutboxMessage | undefined {
-    if (effect.type === "forget_state" || effect.type === "wait" || effect.type === "report") return undefined;
+    if (ANSWERLESS.has(effect.type)) return undefined;
     if (error instanceof FencedError) return { type: "fenced" };
     return { type: "failed", reason: reasonOf(error), random: this.#context.random() };
   }
@@ -135,16 +133,26 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
         1_000,
       );
     }
-    this.#instance = pipeline.instantiate(feed.partition);
-    const state = feed.readCheckpoint(stateCheckpoint(pipeline.name));
-    if (state !== undefined) this.#instance.restore(decodeTrustedEvents(state) as readonly unknown[]);
     const stored = feed.readCheckpoint(progressCheckpoint(pipeline.name));
-    const progress = stored === undefined ? undefined : (decodeTrustedEvents(stored)[0] as unknown as StoredProgress);
-    return {
-      type: "opened",
-      last: outcome.lastSequence,
-      progress: { covered: progress?.covered ?? undefined, snapshotAt: progress?.snapshotAt ?? undefined },
-    };
+    const found = stored === undefined ? undefined : (decodeTrustedEvents(stored)[0] as unknown as StoredProgress);
+    const progress = progressOf(found);
+    if (pipeline.keepsTables) await this.#tables.restore();
+    const instance = this.#begin(progress);
+    const state = feed.readCheckpoint(stateCheckpoint(pipeline.name));
+    if (state !== undefined) instance.restore(decodeTrustedEvents(state) as readonly unknown[]);
+    return { type: "opened", last: outcome.lastSequence, progress, hasTimers: instance.hasTimers() };
+  }
+
+  /** Makes the steps anew, on the tables as they are. */
+  #begin(progress: OutboxProgress | undefined): PipelineInstance {
+    const { pipeline, feed, timeOf, time = TIME_DEFAULTS } = this.#options;
+    const instance = pipeline.instantiate(feed.partition, this.#tables.tables);
+    const watermark = pipeline.usesTime ? { watermark: new InputWatermark(time, progress?.watermarkMs) } : {};
+    const hide = (text: string) => this.#options.hide?.(text) ?? text;
+    const { partition } = feed;
+    this.#run = new OutboxRun({ partition, instance, after: progress?.covered, timeOf, hide, ...watermark });
+    this.#instance = instance;
+    return instance;
   }
 
   async #read(after: Position | undefined): Promise<OutboxMessage> {
@@ -152,7 +160,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     const result = await feed.read("records", after, READ_BYTES_MAX);
     switch (result.kind) {
       case "records":
-        this.#inputs = result.batches.flatMap((stored): Input[] => {
+        this.#inputs = result.batches.flatMap((stored): RunInput[] => {
           const batch = feed.decode("records", stored);
           const first = batch.firstRowAfter(after);
           return first < batch.events.length ? [{ batch, first }] : [];
@@ -168,12 +176,18 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
   }
 
   /** A step may be a user's function that never answers: its record is then told, and run again (B3). */
-  async #run(): Promise<OutboxMessage> {
+  async #perform(work: (run: Run) => Promise<OutboxMessage>): Promise<OutboxMessage> {
     const run: Run = { at: undefined, isOver: false };
     try {
       return await new Promise((resolve, reject) => {
-        this.#watch(run, reject);
-        this.#runInputs(run).then(resolve, reject);
+        this.#watch(run, (error) => {
+          this.#tables.abandon(); // the steps may still come back, and change what they hold
+          reject(error);
+        });
+        work(run).then(resolve, (error) => {
+          if (!run.isOver) this.#tables.rollBack();
+          reject(error);
+        });
       });
     } finally {
       run.isOver = true;
@@ -193,59 +207,38 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     });
   }
 
-  /** One batch after the other: steps that keep state see the records in order. */
   async #runInputs(run: Run): Promise<OutboxMessage> {
+    const outputs = await this.#opened().run(this.#inputs, run);
+    const inputs = this.#inputs.reduce((sum, { batch, first }) => sum + batch.events.length - first, 0);
+    return this.#ran(this.#inputs.at(-1)?.batch.positions.at(-1), inputs, outputs);
+  }
+
+  async #tick(nowMs: number): Promise<OutboxMessage> {
+    this.#inputs = [];
+    return this.#ran(undefined, 0, await this.#opened().tick(nowMs));
+  }
+
+  #ran(end: Position | undefined, inputs: number, outputs: readonly OutboxOutput[]): OutboxMessage {
     const instance = this.#instance;
-    const outputs: OutboxOutput[] = [];
-    let inputs = 0;
-    for (const { batch, first } of this.#inputs) {
-      if (run.isOver) break; // nobody waits for this run any more
-      const input = this.#stepBatch(batch, first);
-      run.at = input.positions[0];
-      const found = instance.run(input, (row) => {
-        run.at = input.positions[row] ?? run.at;
-      });
-      this.#gather(outputs, input, found instanceof Promise ? await found : found, batch, first);
-      inputs += input.events.length;
-    }
-    const end = this.#inputs.at(-1)?.batch.positions.at(-1);
-    if (end === undefined)
-      throw new UnavailableError("NOT_READY", "Cannot run a pipeline as inputs must have been read: none were");
-    this.#snapshot = encodeEvents(instance.snapshot(), { asRecords: false });
-    const isStateSmall = this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES;
-    return { type: "ran", end, inputs, outputs, isStateSmall };
+    const watermarkMs = this.#run?.watermarkMs;
+    this.#snapshot = encodeEvents(instance?.snapshot() ?? [], { asRecords: false });
+    return {
+      type: "ran",
+      end,
+      inputs,
+      outputs,
+      isStateSmall: this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES,
+      hasChanges: this.#tables.hasChanges,
+      hasTimers: instance?.hasTimers() === true,
+      ...(watermarkMs === undefined ? {} : { watermarkMs }),
+    };
   }
 
-  #stepBatch(batch: DecodedBatch, first: number): StepBatch {
-    const { feed, timeOf } = this.#options;
-    const events = first === 0 ? batch.events : batch.events.slice(first);
-    const positions = first === 0 ? batch.positions : batch.positions.slice(first);
-    const timesMs = events.map((event) => timeOf(event, batch.stored.appendedAtMs));
-    return { partition: feed.partition, events, positions, timesMs };
-  }
-
-  /** Turns the results of a batch into records of the outbox, in the order of their inputs. */
-  #gather(outputs: OutboxOutput[], input: StepBatch, results: StepOutputs, batch: DecodedBatch, first: number): void {
-    let next = 0;
-    for (const [row, position] of input.positions.entries()) {
-      const traceparent = batch.traceparentOf(first + row);
-      const base = { timeMs: input.timesMs[row] as number, ...(traceparent === undefined ? {} : { traceparent }) };
-      const place = (index: number): Sequence => [position.epoch, position.offset, index];
-      const failure = results.failures.get(row);
-      if (failure !== undefined) {
-        const { code, path, reason } = failure;
-        const failed = { code, path, reason: this.#hidden(reason), event: input.events[row] as Event };
-        outputs.push({ sequence: place(0), event: { ...base, failed } satisfies OutboxRecord });
-      }
-      for (let index = 0; results.rows[next] === row; index += 1, next += 1) {
-        const event = results.events[next] as Event;
-        outputs.push({ sequence: place(index), event: { ...base, event } satisfies OutboxRecord });
-      }
-    }
-  }
-
-  #hidden(text: string): string {
-    return this.#options.hide?.(text) ?? text;
+  #opened(): OutboxRun {
+    const { name } = this.#options.pipeline;
+    if (this.#run === undefined)
+      throw new UnavailableError("NOT_READY", `Cannot run pipeline ${name} as its state must be restored: it is not`);
+    return this.#run;
   }
 
   async #append(effect: Extract<OutboxEffect, { type: "append" }>): Promise<OutboxMessage> {
@@ -255,9 +248,14 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     ]);
     if (effect.takesSnapshot) checkpoints.set(stateCheckpoint(pipeline.name), this.#snapshot);
     const batches = effect.outputs.length === 0 ? [] : [this.#batch(effect)];
-    const { outcomes } = await feed.append({ channel: outboxChannel(pipeline.name), batches, checkpoints });
-    const kind = outcomes[0]?.kind ?? "written";
-    if (kind === "written" || kind === "duplicate") return { type: "appended" };
+    const attached = pipeline.keepsTables ? this.#tables.attached(this.#context.nowMs()) : [];
+    const channel = outboxChannel(pipeline.name);
+    const result = await feed.append({ channel, batches, checkpoints, ...(attached.length === 0 ? {} : { attached }) });
+    const kind = result.outcomes[0]?.kind ?? "written";
+    if (kind === "written" || kind === "duplicate") {
+      await this.#tables.stored(result);
+      return { type: "appended" };
+    }
     if (kind === "stale_producer_epoch") return { type: "fenced" };
     throw new UnavailableError(
       "NOT_READY",
@@ -289,10 +287,21 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
   }
 }
 
+const ANSWERLESS: ReadonlySet<OutboxEffect["type"]> = new Set(["forget_state", "wait", "await_tick", "report"]);
+
 interface StoredProgress {
   readonly covered: Position | null;
   readonly snapshotAt: Position | null;
+  readonly watermarkMs?: number;
 }
 
-const encodeProgress = ({ covered, snapshotAt }: OutboxProgress): Uint8Array =>
-  encodeEvents([{ covered: covered ?? null, snapshotAt: snapshotAt ?? null }], { asRecords: false });
+function progressOf(stored: StoredProgress | undefined): OutboxProgress {
+  const { covered, snapshotAt, watermarkMs } = stored ?? { covered: null, snapshotAt: null };
+  const progress = { covered: covered ?? undefined, snapshotAt: snapshotAt ?? undefined };
+  return watermarkMs === undefined ? progress : { ...progress, watermarkMs };
+}
+
+const encodeProgress = ({ covered, snapshotAt, watermarkMs }: OutboxProgress): Uint8Array => {
+  const stored: StoredProgress = { covered: covered ?? null, snapshotAt: snapshotAt ?? null };
+  return encodeEvents([watermarkMs === undefined ? stored : { ...stored, watermarkMs }], { asRecords: false });
+};

@@ -3,14 +3,19 @@
  * steps that keep state, or that may answer otherwise the next time. Decides which inputs are read, run, appended, or
  * only run again to rebuild state. Leaves the steps, the bytes and the log to its actor.
  *
- *   B1. Outputs, the input position that they cover and the snapshot of the state go into the log in one call (E29).
- *   B2. Inputs at or below the covered position are run again only to rebuild state: their outputs are dropped,
- *       whatever they are this time.
+ *   B1. Outputs, the input position that they cover, the watermark and what changed of the state go into the log in one
+ *       call (E29).
+ *   B2. Inputs at or below the covered position are run again only to rebuild state that is stored as a snapshot: their
+ *       outputs are dropped, whatever they are this time. State in tables is stored with every call, and never rebuilt.
  *   B3. No output is appended before the chain is open and the state is restored. After any failure both are read
  *       again.
  *   B4. At most one append is in flight, and no input is read meanwhile. So a failed append leaves no state ahead of
  *       the log.
- *   B5. Where the input lost its tail, the state is dropped and rebuilt from the inputs that are left (E9).
+ *   B5. Where the input lost its tail, a snapshot is dropped and rebuilt from the inputs that are left (E9). Tables stay as
+ *       they were stored: the store that lost the input's tail has lost the calls that covered it.
+ *   B6. The clock moves a watermark only while the input has no record left and a timer waits. The tick is stored with
+ *       whatever it caused.
+ *   B7. Outputs have ascending sequences: those of their input, or the next index behind the last output (E3).
  */
 import { backoffMs, shortenedMs } from "../../protocols/clock.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
@@ -31,15 +36,26 @@ export interface OutboxOutput {
   readonly event: unknown;
 }
 
+/** How a pipeline keeps its state. */
+export interface OutboxSettings {
+  /** True where the state is in tables, which are stored with every call: no input is ever run again. */
+  readonly keepsTables: boolean;
+  /** How long the input must be idle before a tick moves the watermark, in ms (B6). */
+  readonly idleAfterMs: number;
+}
+
 /** The progress that a restart begins from, stored in one call with the outputs. */
 export interface OutboxProgress {
   /** The outputs of all inputs up to this position are in the outbox. */
   readonly covered: Position | undefined;
   /** The state was snapshotted after this input; at or below `covered`. */
   readonly snapshotAt: Position | undefined;
+  /** The watermark after the covered inputs, in ms since 1970; absent where none is known. */
+  readonly watermarkMs?: number;
 }
 
 export interface OutboxState {
+  readonly settings: OutboxSettings;
   phase: "opening" | "idle" | "reading" | "running" | "appending" | "waiting" | "fenced";
   covered: Position | undefined;
   snapshotAt: Position | undefined;
@@ -49,30 +65,49 @@ export interface OutboxState {
   failures: number;
   silentInputs: number;
   inputsSinceSnapshot: number;
+  watermarkMs: number | undefined;
+  /** A timer of a step waits for the watermark. */
+  hasTimers: boolean;
+  /** Counts the turns, so that a tick that is due no longer fits does nothing. */
+  turn: number;
+  /** The turn for which a tick is awaited. */
+  tickTurn: number | undefined;
   pending:
     | {
         readonly end: Position;
         readonly takesSnapshot: boolean;
         readonly last: Sequence | undefined;
         readonly outputs: number;
+        readonly watermarkMs: number | undefined;
       }
     | undefined;
 }
 
 export type OutboxMessage =
   | { readonly type: "begin" }
-  | { readonly type: "opened"; readonly progress: OutboxProgress; readonly last: Sequence | undefined }
+  | {
+      readonly type: "opened";
+      readonly progress: OutboxProgress;
+      readonly last: Sequence | undefined;
+      readonly hasTimers?: boolean;
+    }
   | { readonly type: "advanced" }
   | { readonly type: "read_records"; readonly end: Position | undefined }
   | { readonly type: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
   | { readonly type: "read_truncated"; readonly resume: Position | undefined; readonly divergence: number }
   | {
       readonly type: "ran";
-      readonly end: Position;
+      /** The last input; undefined after a tick before any input. */
+      readonly end: Position | undefined;
       readonly inputs: number;
       readonly outputs: readonly OutboxOutput[];
       readonly isStateSmall: boolean;
+      /** The tables have changed. */
+      readonly hasChanges?: boolean;
+      readonly watermarkMs?: number;
+      readonly hasTimers?: boolean;
     }
+  | { readonly type: "tick_due"; readonly turn: number }
   | { readonly type: "appended" }
   | { readonly type: "failed"; readonly reason: string; readonly random: number }
   | { readonly type: "fenced" }
@@ -84,6 +119,9 @@ export type OutboxEffect =
   | { readonly type: "read"; readonly after: Position | undefined }
   /** Run the steps on the inputs read last; answered by `ran`. */
   | { readonly type: "run" }
+  /** Move the watermark to the owner's clock, and run the steps without inputs; answered by `ran`. */
+  | { readonly type: "tick"; readonly nowMs: number }
+  | { readonly type: "await_tick"; readonly turn: number; readonly delayMs: number }
   | {
       readonly type: "append";
       readonly previous: Sequence | undefined;
@@ -105,7 +143,8 @@ export type OutboxReport =
 
 type Result = readonly [OutboxState, readonly OutboxEffect[]];
 
-export const createOutbox = (): OutboxState => ({
+export const createOutbox = (settings: OutboxSettings): OutboxState => ({
+  settings,
   phase: "opening",
   covered: undefined,
   snapshotAt: undefined,
@@ -115,10 +154,14 @@ export const createOutbox = (): OutboxState => ({
   failures: 0,
   silentInputs: 0,
   inputsSinceSnapshot: 0,
+  watermarkMs: undefined,
+  hasTimers: false,
+  turn: 0,
+  tickTurn: undefined,
   pending: undefined,
 });
 
-export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
+export function stepOutbox(state: OutboxState, message: OutboxMessage, nowMs: number): Result {
   if (state.phase === "fenced") return [state, []];
   switch (message.type) {
     case "begin":
@@ -140,6 +183,8 @@ export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
       return truncated(state, message);
     case "ran":
       return ran(state, message);
+    case "tick_due":
+      return tickDue(state, message.turn, nowMs);
     case "appended":
       return appended(state);
     case "failed":
@@ -154,6 +199,8 @@ function opened(state: OutboxState, message: Extract<OutboxMessage, { type: "ope
   state.covered = message.progress.covered;
   state.snapshotAt = message.progress.snapshotAt;
   state.cursor = message.progress.snapshotAt;
+  state.watermarkMs = message.progress.watermarkMs;
+  state.hasTimers = message.hasTimers === true;
   state.last = message.last;
   state.silentInputs = 0;
   state.inputsSinceSnapshot = 0;
@@ -164,10 +211,27 @@ function opened(state: OutboxState, message: Extract<OutboxMessage, { type: "ope
 }
 
 function next(state: OutboxState): readonly OutboxEffect[] {
-  if (state.phase !== "idle" || !state.hasMore) return [];
+  if (state.phase !== "idle") return [];
+  if (!state.hasMore) return awaitTick(state);
+  state.turn += 1;
   state.phase = "reading";
   state.hasMore = false;
   return [{ type: "read", after: state.cursor }];
+}
+
+/** B6 */
+function awaitTick(state: OutboxState): readonly OutboxEffect[] {
+  if (!state.hasTimers || state.tickTurn === state.turn) return [];
+  state.tickTurn = state.turn;
+  return [{ type: "await_tick", turn: state.turn, delayMs: state.settings.idleAfterMs }];
+}
+
+/** B6: a tick that was awaited before the last read is for another turn. */
+function tickDue(state: OutboxState, turn: number, nowMs: number): Result {
+  if (state.phase !== "idle" || state.turn !== turn) return [state, []];
+  state.turn += 1;
+  state.phase = "running";
+  return [state, [{ type: "tick", nowMs }]];
 }
 
 function readRecords(state: OutboxState, end: Position | undefined): Result {
@@ -191,6 +255,7 @@ function goOn(state: OutboxState, cursor: Position | undefined): readonly Outbox
 /** B5: runs the inputs that are left from their beginning. No output up to the divergence is appended again. */
 function truncated(state: OutboxState, message: Extract<OutboxMessage, { type: "read_truncated" }>): Result {
   const report: OutboxEffect = { type: "report", report: { kind: "truncated", divergence: message.divergence } };
+  if (state.settings.keepsTables) return [state, [report, ...goOn(state, message.resume)]];
   if (comparePositions(state.covered, message.resume) > 0) state.covered = message.resume;
   state.snapshotAt = undefined;
   return [state, [report, { type: "forget_state" }, ...goOn(state, undefined)]];
@@ -198,22 +263,49 @@ function truncated(state: OutboxState, message: Extract<OutboxMessage, { type: "
 
 function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }>): Result {
   if (state.phase !== "running") return [state, []];
-  state.cursor = message.end;
+  const end = message.end ?? state.covered;
+  state.cursor = end;
   state.inputsSinceSnapshot += message.inputs;
   state.silentInputs += message.inputs;
-  const fresh = message.outputs.filter((output) => isFresh(state, output)); // B2
-  const isRebuilding = comparePositions(message.end, state.covered) <= 0;
-  if (isRebuilding || (fresh.length === 0 && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)) {
+  state.watermarkMs = message.watermarkMs ?? state.watermarkMs;
+  state.hasTimers = message.hasTimers === true;
+  const outputs = sequenced(state, message.outputs);
+  const isSilent = outputs.length === 0 && message.hasChanges !== true;
+  if (
+    end === undefined ||
+    isRebuilding(state, end) ||
+    (isSilent && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)
+  ) {
     state.phase = "idle";
     return [state, next(state)];
   }
   const takesSnapshot = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
-  const progress = { covered: message.end, snapshotAt: takesSnapshot ? message.end : state.snapshotAt };
-  const last = fresh.at(-1)?.sequence ?? state.last;
-  state.pending = { end: message.end, takesSnapshot, last, outputs: fresh.length };
+  const { watermarkMs } = state;
+  const progress = { covered: end, snapshotAt: takesSnapshot ? end : state.snapshotAt };
+  const stored = watermarkMs === undefined ? progress : { ...progress, watermarkMs };
+  const last = outputs.at(-1)?.sequence ?? state.last;
+  state.pending = { end, takesSnapshot, last, outputs: outputs.length, watermarkMs };
   state.phase = "appending";
-  return [state, [{ type: "append", previous: state.last, outputs: fresh, progress, takesSnapshot }]];
+  return [state, [{ type: "append", previous: state.last, outputs, progress: stored, takesSnapshot }]];
 }
+
+/** B2 */
+const isRebuilding = ({ settings, covered }: OutboxState, end: Position): boolean =>
+  !settings.keepsTables && comparePositions(end, covered) <= 0;
+
+/** B2, B7: the outputs that are appended, each behind the one before. */
+function sequenced(state: OutboxState, outputs: readonly OutboxOutput[]): readonly OutboxOutput[] {
+  let last = state.last;
+  const fresh = state.settings.keepsTables ? outputs : outputs.filter((output) => isFresh(state, output));
+  return fresh.map((output) => {
+    const sequence =
+      last !== undefined && compareSequences(output.sequence, last) <= 0 ? behind(last) : output.sequence;
+    last = sequence;
+    return { ...output, sequence };
+  });
+}
+
+const behind = ([term, at, index]: Sequence): Sequence => [term, at, index + 1];
 
 const isFresh = (state: OutboxState, { sequence }: OutboxOutput): boolean =>
   state.covered === undefined ||

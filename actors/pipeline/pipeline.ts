@@ -6,8 +6,10 @@ import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { type PartitionReference, partitionId } from "../../protocols/position.ts";
 import { type Progress, runSteps, type StepFailure, type StepOutputs } from "./run_steps.ts";
-import type { Step, StepBatch, StepContext } from "./step.ts";
+import { PipelineState } from "./state/pipeline_state.ts";
+import type { StateTables, Step, StepBatch, StepContext, StepInstance, Watermarks } from "./step.ts";
 import { callStep } from "./steps/call_step.ts";
+import { type CountSettings, countStep } from "./steps/count_step.ts";
 import { type ExpressionCompiler, expressionCompiler } from "./steps/expression.ts";
 import { filterStep } from "./steps/filter_step.ts";
 import { mapStep } from "./steps/map_step.ts";
@@ -15,7 +17,8 @@ import { mapStep } from "./steps/map_step.ts";
 export type StepSettings =
   | { readonly filter: string }
   | { readonly map: Readonly<Record<string, string>>; readonly keep?: boolean }
-  | { readonly call: string };
+  | { readonly call: string }
+  | { readonly count: CountSettings };
 
 /** The result of one record. */
 export type PipelineResult =
@@ -33,7 +36,12 @@ export interface Pipeline extends Runner {
   /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
-  instantiate(partition: PartitionReference): PipelineInstance;
+  /** True where a step has timers: watermarks reach the steps, and records from the future are set aside. */
+  readonly usesTime: boolean;
+  /** True where a step keeps its state in tables. */
+  readonly keepsTables: boolean;
+  /** @param tables answers the pipeline's own table of a name, in `partition` */
+  instantiate(partition: PartitionReference, tables: StateTables): PipelineInstance;
 }
 
 /** The steps of one partition and the state that they keep. */
@@ -41,17 +49,23 @@ export interface PipelineInstance extends Runner {
   /** The state of each step by its index, JSON-like; null for a step without. */
   snapshot(): readonly unknown[];
   restore(snapshot: readonly unknown[]): void;
+  /** The tables were read again, or set back. */
+  restored(): void;
+  /** Whether a timer waits for the watermark. */
+  hasTimers(): boolean;
 }
 
-/** Runs one record by itself. */
+/** Runs one record by itself. Events of timers count as its outputs. */
 export function runRecord(
   runner: Runner,
   event: Event,
   context: StepContext,
+  watermarks?: Watermarks,
 ): PipelineResult | Promise<PipelineResult> {
   const { stream, partition, position, timeMs } = context;
   const place = { stream, partition: partitionId(partition) };
-  const outputs = runner.run({ partition: place, events: [event], positions: [position], timesMs: [timeMs] });
+  const batch = { partition: place, events: [event], positions: [position], timesMs: [timeMs] };
+  const outputs = runner.run(watermarks === undefined ? batch : { ...batch, watermarks });
   return outputs instanceof Promise ? outputs.then(resultOfRecord) : resultOfRecord(outputs);
 }
 
@@ -75,23 +89,41 @@ export async function compilePipeline(
     name,
     steps,
     isDeterministic: steps.every((step) => step.isDeterministic),
+    usesTime: steps.some((step) => step.usesTime === true),
+    keepsTables: steps.some((step) => step.keepsTables === true),
     run: (batch, onProgress) => runSteps(steps, batch, onProgress),
-    instantiate: (partition) => instantiate(steps, partition),
+    instantiate: (partition, tables) => instantiate(steps, partition, tables),
   };
 }
 
-function instantiate(steps: readonly Step[], partition: PartitionReference): PipelineInstance {
-  const instances = steps.map((step) => step.instantiate?.(partition, undefined) ?? step);
+function instantiate(steps: readonly Step[], partition: PartitionReference, tables: StateTables): PipelineInstance {
+  const instances = steps.map((step, index): StepInstance => {
+    if (step.instantiate === undefined) return step;
+    const prefix = prefixOf(steps, index);
+    return step.instantiate(partition, (name, limits) => tables(`${prefix}/${name}`, limits));
+  });
   return {
     run: (batch, onProgress) => runSteps(instances, batch, onProgress),
-    snapshot: () => instances.map((instance) => ("snapshot" in instance ? (instance.snapshot?.() ?? null) : null)),
+    snapshot: () => instances.map((instance) => instance.snapshot?.() ?? null),
     restore(snapshot) {
-      for (const [index, instance] of instances.entries()) {
-        if (snapshot[index] != null && "restore" in instance) instance.restore?.(snapshot[index]);
-      }
+      for (const [index, instance] of instances.entries())
+        if (snapshot[index] != null) instance.restore?.(snapshot[index]);
     },
+    restored() {
+      for (const instance of instances) instance.restored?.();
+    },
+    hasTimers: () => instances.some((instance) => instance.hasTimers?.() === true),
   };
 }
+
+/** Names a step by its kind and its place among the steps of that kind: other steps may come and go around it. */
+function prefixOf(steps: readonly Step[], index: number): string {
+  const name = steps[index]?.name ?? "";
+  const nth = steps.slice(0, index).filter((step) => step.name === name).length + 1;
+  return nth === 1 ? name : `${name}${nth}`;
+}
+
+const STEP_KINDS = ["filter", "map", "call", "count"];
 
 async function compileStep(
   one: StepSettings,
@@ -99,18 +131,26 @@ async function compileStep(
   compile: ExpressionCompiler,
   folder: string,
 ): Promise<Step> {
-  const kinds = ["filter", "map", "call"].filter((kind) => kind in one);
+  const kinds = STEP_KINDS.filter((kind) => kind in one);
   if (kinds.length > 1) {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",
-      `Cannot compile ${where} as it must be one of filter, map and call: current value is ${kinds.join(", ")}`,
+      `Cannot compile ${where} as it must be one of ${STEP_KINDS.join(", ")}: current value is ${kinds.join(", ")}`,
     );
   }
   if ("filter" in one) return filterStep(one.filter, `${where}.filter`, compile);
   if ("map" in one) return mapStep(one, `${where}.map`, compile);
   if ("call" in one) return await callStep(one.call, `${where}.call`, folder);
+  if ("count" in one) return countStep(one.count, `${where}.count`, compile);
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
-    `Cannot compile ${where} as it must be filter, map or call: current value is ${Object.keys(one).join(", ")}`,
+    `Cannot compile ${where} as it must be one of ${STEP_KINDS.join(", ")}: current value is ${Object.keys(one).join(", ")}`,
   );
+}
+
+/** Tables that begin empty and are stored nowhere, for a pipeline that is tried out. */
+export function freshTables(): StateTables {
+  const state = new PipelineState();
+  state.loaded();
+  return (name, limits) => state.table(name, limits);
 }

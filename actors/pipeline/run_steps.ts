@@ -4,8 +4,8 @@
  */
 import { invariant, type RejectedCode } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import type { Position } from "../../protocols/position.ts";
-import type { StepBatch, StepInstance, StepOutput } from "./step.ts";
+import { type Position, position } from "../../protocols/position.ts";
+import type { StepBatch, StepInstance, StepOutput, Watermarks } from "./step.ts";
 
 /** The most outputs of one record: a step that makes several would otherwise multiply them at each step. */
 export const OUTPUTS_PER_RECORD_MAX = 1_000;
@@ -16,11 +16,23 @@ export interface StepFailure {
   readonly reason: string;
 }
 
-/** The outputs of a batch, by columns, in the order of its rows. */
+/** Stands for the row of an output that a timer made. */
+export const NO_ROW = -1;
+
+/** An output that a timer made. */
+export interface Fired {
+  readonly timeMs: number;
+  /** The row of the record that moved the watermark past the timer; `NO_ROW` for one before the batch, or a tick. */
+  readonly after: number;
+}
+
+/** The outputs of a batch, by columns, in their order. */
 export interface StepOutputs {
   readonly events: readonly Event[];
-  /** The row of the batch that each output came from; ascending. */
+  /** The row of the batch that each output came from, ascending; `NO_ROW` for those of timers. */
   readonly rows: readonly number[];
+  /** Of the outputs that have no row, by their index; absent where all have one. */
+  readonly fired?: ReadonlyMap<number, Fired>;
   /** The records that are set aside, by row. They have no outputs. */
   readonly failures: ReadonlyMap<number, StepFailure>;
 }
@@ -28,55 +40,87 @@ export interface StepOutputs {
 /** Rows of a batch before which a step is done. */
 export type Progress = (row: number) => void;
 
+type Runnable = Pick<StepInstance, "run">;
+
+/** Where a timer fires before any record was read. */
+const BEFORE_ALL = position(0, 0);
+
 const NO_FAILURES: ReadonlyMap<number, StepFailure> = new Map();
 
 /** Answers a promise only where a step does. Rejects where a step asks to be run again (step T3). */
 export function runSteps(
-  steps: readonly Pick<StepInstance, "run">[],
+  steps: readonly Runnable[],
   batch: StepBatch,
   onProgress?: Progress,
 ): StepOutputs | Promise<StepOutputs> {
-  return runFrom(0, steps, batch, { events: batch.events, rows: undefined, failures: NO_FAILURES }, onProgress);
+  const reached: Reached = { first: batch, batch, rows: undefined, after: [], failures: NO_FAILURES };
+  return runFrom(0, steps, reached, onProgress);
 }
 
-/** As `StepOutputs`; without rows each event came from the row of its own index. */
-interface Reached extends Omit<StepOutputs, "rows"> {
+/** The input of the next step. `rows`: the row of the first step's batch for each row; undefined where they are equal. */
+interface Reached {
+  readonly first: StepBatch;
+  readonly batch: StepBatch;
   readonly rows: readonly number[] | undefined;
+  /** Of each row that a timer made: as `Fired.after`. */
+  readonly after: readonly (number | undefined)[];
+  readonly failures: ReadonlyMap<number, StepFailure>;
 }
 
 function runFrom(
   first: number,
-  steps: readonly Pick<StepInstance, "run">[],
-  batch: StepBatch,
+  steps: readonly Runnable[],
   from: Reached,
   onProgress: Progress | undefined,
 ): StepOutputs | Promise<StepOutputs> {
   let reached = from;
-  for (let at = first; at < steps.length && reached.events.length > 0; at += 1) {
+  for (let at = first; at < steps.length; at += 1) {
+    // Without rows, only steps with timers have something to do.
+    if (reached.batch.events.length === 0 && reached.batch.watermarks === undefined) break;
     const output = new Output(reached, onProgress);
-    const done = steps[at]?.run(inputOf(batch, reached), output);
-    if (done instanceof Promise) return done.then(() => runFrom(at + 1, steps, batch, output.end(), onProgress));
+    const done = steps[at]?.run(reached.batch, output);
+    if (done instanceof Promise) return done.then(() => runFrom(at + 1, steps, output.end(), onProgress));
     reached = output.end();
   }
-  const { events, rows = [...events.keys()], failures } = reached;
-  return { events, rows, failures };
+  return outputsOf(reached);
 }
 
-function inputOf(batch: StepBatch, { events, rows }: Reached): StepBatch {
-  if (rows === undefined) return batch;
-  const positions = rows.map((row) => batch.positions[row] as Position);
-  const timesMs = rows.map((row) => batch.timesMs[row] as number);
-  return { partition: batch.partition, events, positions, timesMs };
+function outputsOf({ batch, rows, after, failures }: Reached): StepOutputs {
+  const { events, timesMs } = batch;
+  if (rows === undefined) return { events, rows: [...events.keys()], failures };
+  if (!rows.includes(NO_ROW)) return { events, rows, failures };
+  const fired = new Map<number, Fired>();
+  for (const [at, row] of rows.entries()) {
+    if (row === NO_ROW) fired.set(at, { timeMs: timesMs[at] as number, after: after[at] ?? NO_ROW });
+  }
+  return { events, rows, failures, fired };
+}
+
+/** The first row by which the watermark had reached `dueMs`: by bisection, as watermarks never go back. */
+function rowThatReached(dueMs: number, { beforeMs }: Watermarks, count: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((beforeMs[middle] as number) < dueMs) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 class Output implements StepOutput {
   readonly #from: Reached;
   readonly #onProgress: Progress | undefined;
   readonly #events: Event[] = [];
+  readonly #positions: Position[] = [];
+  readonly #timesMs: number[] = [];
+  readonly #beforeMs: number[] = [];
+  readonly #after: (number | undefined)[] = [];
+  /** Rows of the first step's batch. */
   readonly #rows: number[] = [];
   #failures: Map<number, StepFailure> | undefined;
   /** The record of the last output, and how many outputs the record has so far. */
-  #last = -1;
+  #last = NO_ROW;
   #count = 0;
 
   constructor(from: Reached, onProgress: Progress | undefined) {
@@ -86,26 +130,28 @@ class Output implements StepOutput {
 
   emit(row: number, event: Event): void {
     const record = this.#recordOf(row);
-    if (record === this.#last) this.#count += 1;
-    else {
-      invariant(
-        record > this.#last,
-        `Cannot emit for row ${row} as rows must ascend: the last record is ${this.#last}`,
-      );
-      this.#last = record;
-      this.#count = 1;
+    if (record !== NO_ROW && this.#countOf(record, row) > OUTPUTS_PER_RECORD_MAX) {
+      this.#overflow(record);
+      return;
     }
-    if (this.#count > OUTPUTS_PER_RECORD_MAX) this.#overflow(record);
-    else {
-      this.#events.push(event);
-      this.#rows.push(record);
-    }
+    const { positions, timesMs, watermarks } = this.#from.batch;
+    if (record === NO_ROW) this.#after[this.#events.length] = this.#from.after[row];
+    this.#add(record, event, positions[row] as Position, timesMs[row] as number, watermarks?.beforeMs[row]);
   }
 
-  /** The first reason stands. */
+  /** The steps behind see the event before they see the watermark that fired it: otherwise the event would be late. */
+  fire(dueMs: number, event: Event, timeMs: number): void {
+    const { positions, watermarks } = this.#from.first;
+    const after = watermarks === undefined ? NO_ROW : rowThatReached(dueMs, watermarks, positions.length);
+    const position = after === NO_ROW ? watermarks?.after : positions[after];
+    this.#after[this.#events.length] = after;
+    this.#add(NO_ROW, event, position ?? BEFORE_ALL, timeMs, Number.NEGATIVE_INFINITY);
+  }
+
+  /** The first reason stands. An event of a timer belongs to no record, and is dropped. */
   reject(row: number, reason: string, code: RejectedCode = "STEP_FAILED"): void {
     const record = this.#recordOf(row);
-    if (this.#failures?.has(record) !== true) this.#fail(record, { code, path: "", reason });
+    if (record !== NO_ROW && this.#failures?.has(record) !== true) this.#fail(record, { code, path: "", reason });
   }
 
   reached(row: number): void {
@@ -113,19 +159,42 @@ class Output implements StepOutput {
   }
 
   end(): Reached {
-    const failures = this.#failures;
-    if (failures === undefined) return { events: this.#events, rows: this.#rows, failures: this.#from.failures };
-    const kept = [...this.#rows.keys()].filter((at) => !failures.has(this.#rows[at] as number));
-    return {
-      events: kept.map((at) => this.#events[at] as Event),
-      rows: kept.map((at) => this.#rows[at] as number),
-      failures,
-    };
+    const failed = this.#failures;
+    if (failed === undefined) return this.#reached(undefined, this.#from.failures);
+    const kept = [...this.#rows.keys()].filter((at) => !failed.has(this.#rows[at] as number));
+    return this.#reached(kept, failed);
+  }
+
+  #add(record: number, event: Event, position: Position, timeMs: number, beforeMs: number | undefined): void {
+    this.#events.push(event);
+    this.#rows.push(record);
+    this.#positions.push(position);
+    this.#timesMs.push(timeMs);
+    if (beforeMs !== undefined) this.#beforeMs.push(beforeMs);
+  }
+
+  /** @param kept indexes of the outputs that are kept; undefined: all of them */
+  #reached(kept: readonly number[] | undefined, failures: ReadonlyMap<number, StepFailure>): Reached {
+    const pick = <Value>(column: readonly Value[]): readonly Value[] =>
+      kept === undefined ? column : kept.map((at) => column[at] as Value);
+    const { partition, watermarks } = this.#from.batch;
+    const columns = { events: pick(this.#events), positions: pick(this.#positions), timesMs: pick(this.#timesMs) };
+    const more = watermarks === undefined ? {} : { watermarks: { ...watermarks, beforeMs: pick(this.#beforeMs) } };
+    const batch = { partition, ...columns, ...more };
+    return { first: this.#from.first, batch, rows: pick(this.#rows), after: pick(this.#after), failures };
   }
 
   #recordOf(row: number): number {
     const { rows } = this.#from;
     return rows === undefined ? row : (rows[row] ?? row);
+  }
+
+  /** Counts the outputs of a record, which come one after the other. */
+  #countOf(record: number, row: number): number {
+    invariant(record >= this.#last, `Cannot emit for row ${row} as rows must ascend: the last record is ${this.#last}`);
+    this.#count = record === this.#last ? this.#count + 1 : 1;
+    this.#last = record;
+    return this.#count;
   }
 
   #overflow(record: number): void {

@@ -3,7 +3,8 @@
  *
  *   T1. A step emits zero or more events for each row, or rejects the row's record, which is then set aside as a whole.
  *       Rows of `emit` ascend from call to call.
- *   T2. Outputs and state never depend on the cut of the same records into batches.
+ *   T2. Outputs and state never depend on the cut of the same records into batches. So a step with timers fires those
+ *       that are due by `watermarks` before it handles a row, and after the last row those due by `endMs`.
  *   T3. `run` throws `UnavailableError` or `OverloadedError` where the fault is not a record's. The batch is run again,
  *       from the state before it.
  *
@@ -22,11 +23,30 @@ export interface StepBatch {
   readonly positions: readonly Position[];
   /** Event time of that record, in ms since 1970. */
   readonly timesMs: ArrayLike<number>;
+  /** Absent for a pipeline that runs once for each sink, whose steps have no timers. */
+  readonly watermarks?: Watermarks;
+}
+
+/** The event times before which nothing more is expected, in ms since 1970; minus infinity while none is known. */
+export interface Watermarks {
+  /** In force when a row's record was read: what the records before it say. */
+  readonly beforeMs: ArrayLike<number>;
+  /** Position of the record before the batch; undefined for the first batch of all. */
+  readonly after: Position | undefined;
+  /** In force after the batch. A batch without records may move it: an idle input has advanced by its recorded tick. */
+  readonly endMs: number;
 }
 
 /** Takes the outputs of a step. */
 export interface StepOutput {
   emit(row: number, event: Event): void;
+  /**
+   * Emits an event of a timer, which belongs to no record.
+   *
+   * @param dueMs the time of the timer: the event lies behind the record that moved the watermark there
+   * @param timeMs event time of the event
+   */
+  fire(dueMs: number, event: Event, timeMs: number): void;
   /** Sets the record of a row aside, whatever was emitted for it. `code` defaults to `STEP_FAILED`. */
   reject(row: number, reason: string, code?: RejectedCode): void;
   /** The rows before `row` are done. Called by a step that awaits: a step that works on is not taken for a hanging one. */
@@ -48,15 +68,24 @@ export interface Step {
   /** True where the outputs always follow from the record alone: the step may run once for each sink (E13). */
   readonly isDeterministic: boolean;
   run(batch: StepBatch, out: StepOutput): void | Promise<void>;
-  /** The bounds of the step's keyed state; absent for a step without. */
-  readonly state?: StateLimits;
+  /** True for a step with timers: its pipeline follows watermarks. */
+  readonly usesTime?: boolean;
+  /** True for a step that keeps its state in tables. */
+  readonly keepsTables?: boolean;
   /** Makes the step of one partition, on its state. Absent for a step without state. Only the instance is run. */
-  readonly instantiate?: (partition: PartitionReference, state: KeyedState | undefined) => StepInstance;
+  readonly instantiate?: (partition: PartitionReference, tables: StateTables) => StepInstance;
 }
+
+/** Answers the step's own table of this name, the same at each call. Tables are stored under the name of the step. */
+export type StateTables = (name: string, limits: StateLimits) => KeyedState;
 
 /** A step of one partition. */
 export interface StepInstance {
   run: Step["run"];
+  /** The state of the tables was read again, or set back to an earlier one. */
+  restored?(): void;
+  /** Whether a timer waits for the watermark. */
+  hasTimers?(): boolean;
   /** A JSON-like value from which `restore` makes the same state in a fresh instance; for state that has no keys. */
   snapshot?(): unknown;
   restore?(snapshot: unknown): void;

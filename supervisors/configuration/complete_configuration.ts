@@ -1,5 +1,6 @@
 /** Completes a configuration with the defaults of its schema, and turns quantities into numbers of bytes and milliseconds. */
 import { resolve } from "node:path";
+import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { auditStreamName, COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type Raw, without } from "./configuration_raw.ts";
 import type {
@@ -10,7 +11,9 @@ import type {
   SecurityConfiguration,
   StreamConfiguration,
 } from "./configuration_schema.ts";
+import { completeSteps } from "./configuration_steps.ts";
 import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_schema.ts";
+import { TIME_SCHEMA } from "./pipeline_schema.ts";
 import type { Schema } from "./schema_words.ts";
 import { AUDIT_SCHEMA, QUOTA_SCHEMA } from "./security_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
@@ -121,7 +124,11 @@ export function complete(
       stream: String(source.stream),
       options: without(source, COMMON_SOURCE_KEYS),
     })),
-    pipelines: mapValues(raw.pipelines, ({ from, steps = [], to }) => ({ from, steps, to })),
+    pipelines: mapValues(raw.pipelines, ({ from, steps = [], to, time }) => {
+      const { outOfOrder, skew, idleAfter } = completed(TIME_SCHEMA, time);
+      const times = { outOfOrderMs: outOfOrder, skewMs: skew, idleAfterMs: idleAfter } as TimeSettings;
+      return { from, steps: completeSteps(steps, quantity), to, time: times };
+    }),
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",

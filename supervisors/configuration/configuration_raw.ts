@@ -6,7 +6,7 @@ export type Raw = {
 } & {
   readonly streams?: Readonly<Record<string, Options>>;
   readonly sources?: Readonly<Record<string, Options>>;
-  readonly pipelines?: Readonly<Record<string, { from: string; steps?: Options[]; to: string[] }>>;
+  readonly pipelines?: Readonly<Record<string, { from: string; steps?: Options[]; to: string[]; time?: Options }>>;
   readonly sinks?: Readonly<Record<string, Options>>;
 };
 

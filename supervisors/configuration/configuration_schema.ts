@@ -1,17 +1,13 @@
 /** The schema and type of `headrace.yaml`. docs/configuration.md is generated from it, and a test compares them. */
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
+import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_schema.ts";
+import { PIPELINE_SCHEMA } from "./pipeline_schema.ts";
 import { mapOf, name, object, typed } from "./schema_words.ts";
 import { SECURITY_SCHEMA } from "./security_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
-
-const step = {
-  description: "One step: exactly one of filter, map or call.",
-  type: "object",
-  minProperties: 1,
-} as const;
 
 export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
   node: NODE_SCHEMA,
@@ -25,18 +21,7 @@ export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
       ["stream"],
     ),
   ),
-  pipelines: mapOf(
-    "Pipelines by name.",
-    object(
-      "Takes the records of a stream through steps to sinks.",
-      {
-        from: { ...name, description: "Stream to read." },
-        steps: { type: "array", items: step, default: [], description: "Steps in order." },
-        to: { type: "array", items: name, minItems: 1, description: "Sinks to deliver to." },
-      },
-      ["from", "to"],
-    ),
-  ),
+  pipelines: mapOf("Pipelines by name.", PIPELINE_SCHEMA),
   sinks: mapOf(
     "Sinks by name.",
     typed(
@@ -133,7 +118,15 @@ export interface Configuration {
     Record<string, { readonly type: string; readonly stream: string; readonly options: Options }>
   >;
   readonly pipelines: Readonly<
-    Record<string, { readonly from: string; readonly steps: readonly Options[]; readonly to: readonly string[] }>
+    Record<
+      string,
+      {
+        readonly from: string;
+        readonly steps: readonly Options[];
+        readonly to: readonly string[];
+        readonly time: TimeSettings;
+      }
+    >
   >;
   readonly sinks: Readonly<
     Record<string, { readonly type: string; readonly start: "earliest" | "latest"; readonly options: Options }>

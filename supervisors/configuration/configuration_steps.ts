@@ -3,14 +3,26 @@ import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts
 import type { Raw } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
 import { unknownKey } from "./nearest_word.ts";
+import { duration } from "./schema_words.ts";
 
 /** The keys that may stand in a step beside its kind. */
-const STEP_KEYS: Readonly<Record<string, { readonly beside: readonly string[]; readonly type: "string" | "object" }>> =
-  {
-    filter: { beside: [], type: "string" },
-    map: { beside: ["keep"], type: "object" },
-    call: { beside: [], type: "string" },
-  };
+const STEP_KEYS: Readonly<Record<string, StepKeys>> = {
+  filter: { beside: [], type: "string" },
+  map: { beside: ["keep"], type: "object" },
+  call: { beside: [], type: "string" },
+  count: { beside: [], type: "object", fields: ["by", "every"] },
+};
+
+interface StepKeys {
+  readonly beside: readonly string[];
+  readonly type: "string" | "object";
+  /** The keys of the step's own map; absent where they are names of a user's choice. */
+  readonly fields?: readonly string[];
+}
+
+/** Keys of a step that are durations. */
+const DURATIONS: ReadonlySet<string> = new Set(["every"]);
+const DURATION = new RegExp(duration.pattern);
 
 /** Refuses keys that no step reads, as their author would believe in their effect. */
 export function stepProblems(raw: Raw, at: LineAt): Problem[] {
@@ -30,23 +42,41 @@ function stepReasons(step: Options): readonly (readonly [key: string | undefined
   const unknown = keys.filter((key) => !known.includes(key));
   if (unknown.length > 0) return unknown.map((key) => [key, unknownKey(key, known)]);
   if (kind === undefined || kinds.length > 1) {
-    return [[undefined, `must have exactly one of filter, map and call: current value is ${keys.join(", ")}`]];
+    return [
+      [undefined, `must have exactly one of ${Object.keys(STEP_KEYS).join(", ")}: current value is ${keys.join(", ")}`],
+    ];
   }
-  const { beside, type } = STEP_KEYS[kind] ?? { beside: [], type: "string" };
+  const { beside, type, fields }: StepKeys = STEP_KEYS[kind] ?? { beside: [], type: "string" };
   const ignored = keys.filter((key) => key !== kind && !beside.includes(key));
   if (ignored.length > 0) return ignored.map((key) => [key, `${key} is for a step of map: this one has ${kind}`]);
-  return typeReasons(step, kind, type);
+  const reasons = typeReasons(step, kind, type);
+  return reasons.length > 0 || fields === undefined ? reasons : fieldReasons(step[kind] as Options, kind, fields);
+}
+
+/** A step with keys of its own has all of them, and no other. */
+function fieldReasons(given: Options, kind: string, fields: readonly string[]): readonly (readonly [string, string])[] {
+  const unknown = Object.keys(given).filter((key) => !fields.includes(key));
+  const missing = fields.filter((key) => given[key] === undefined);
+  return [
+    ...unknown.map((key): [string, string] => [kind, unknownKey(key, fields)]),
+    ...missing.map((key): [string, string] => [kind, `must have the key ${key}`]),
+  ];
 }
 
 function typeReasons(step: Options, kind: string, type: "string" | "object"): readonly (readonly [string, string])[] {
   const value = step[kind];
   const reasons: [string, string][] = [];
   if (typeof value !== type || value === null || Array.isArray(value)) {
-    const must = type === "string" ? "text" : "a map of expressions";
+    const must = type === "string" ? "text" : kind === "map" ? "a map of expressions" : "a map";
     reasons.push([kind, `must be ${must}: current value is ${shown(value)}`]);
   } else if (type === "object") {
     for (const [field, one] of Object.entries(value as Options)) {
-      if (typeof one !== "string")
+      if (kind !== "map" && DURATIONS.has(field)) {
+        const isDuration =
+          typeof one === "number" ? one > 0 : DURATION.test(String(one)) && Number.parseFloat(String(one)) > 0;
+        if (!isDuration)
+          reasons.push([kind, `${field} must be a duration, such as 1m: current value is ${shown(one)}`]);
+      } else if (typeof one !== "string")
         reasons.push([kind, `${field} must be an expression, as text: current value is ${shown(one)}`]);
     }
   }
@@ -55,6 +85,13 @@ function typeReasons(step: Options, kind: string, type: "string" | "object"): re
   }
   return reasons;
 }
+
+/** The steps with durations in ms. */
+export const completeSteps = (steps: readonly Options[], quantity: (value: unknown) => unknown): readonly Options[] =>
+  steps.map((step) => {
+    const { count } = step as { readonly count?: Options };
+    return count === undefined ? step : { ...step, count: { ...count, every: quantity(count.every) } };
+  });
 
 export const shown = (value: unknown): string =>
   String(JSON.stringify(value, (_key, one) => (typeof one === "bigint" ? String(one) : one))).slice(0, 100);

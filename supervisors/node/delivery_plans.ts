@@ -13,6 +13,7 @@ import { outboxActor, outboxChannel, outboxConsumer } from "../../actors/pipelin
 import type { OutboxReport } from "../../actors/pipeline/outbox_machine.ts";
 import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
+import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
@@ -60,7 +61,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
   for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
   const plans = new Map<string, StreamDeliveries[]>();
   const pipelines = new Map<string, Pipeline>();
-  for (const [name, { from, steps, to }] of Object.entries(configuration.pipelines)) {
+  for (const [name, { from, steps, to, time }] of Object.entries(configuration.pipelines)) {
     const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
     pipelines.set(name, pipeline);
     const timeless = parts.metrics.counter(
@@ -71,7 +72,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
     const timeOf = eventTimeReader(configuration.streams[from]?.eventTime, () => timeless.add(1));
     const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
     const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
-    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, configuration, parts));
+    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, time, configuration, parts));
     plans.set(from, [...(plans.get(from) ?? []), ...deliveries]);
   }
   return {
@@ -117,6 +118,7 @@ const readOutbox = eachRecord((record) => {
 function planOutbox(
   pipeline: Pipeline,
   timeOf: DeliveryInput["timeOf"],
+  time: TimeSettings,
   { hidden }: Pick<Configuration, "hidden">,
   { log, metrics }: DeliveryParts,
 ): StreamDeliveries {
@@ -146,7 +148,7 @@ function planOutbox(
           epoch: feed.epoch,
         });
       };
-      return [outboxActor({ pipeline, feed, timeOf, hide, observe }) as ActorDefinition<never>];
+      return [outboxActor({ pipeline, feed, timeOf, time, hide, observe }) as ActorDefinition<never>];
     },
   };
 }

@@ -2,9 +2,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
-import { runSteps } from "../../actors/pipeline/run_steps.ts";
-import { perRecord } from "../../actors/pipeline/steps/per_record.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { fakePipeline } from "../support/fakes/fake_pipeline.ts";
 import { Endpoint } from "./parts/simulated_endpoint.ts";
 import type { WrapLog } from "./parts/simulated_log.ts";
 import { replacing } from "./planted_bugs.ts";
@@ -260,22 +259,19 @@ async function isNoticed(script: (scene: Scene) => Promise<void>, setting: Setti
 
 /** A pipeline that labels each event with the model's name, which may change, and with a count that must survive a restart. */
 function labelling(label: string): Pipeline {
-  const instantiate = () => {
+  return fakePipeline("label", () => {
     let count = 0;
-    const step = {
-      run: perRecord((event) => {
+    return {
+      run: (event) => {
         count += 1;
         return [{ ...event, label, count }];
-      }),
+      },
+      snapshot: () => count,
+      restore: (snapshot) => {
+        count = Number(snapshot);
+      },
     };
-    const run: Pipeline["run"] = (batch) => runSteps([step], batch);
-    const restore = (snapshot: readonly unknown[]) => {
-      count = Number(snapshot[0] ?? 0);
-    };
-    return { run, snapshot: () => [count], restore };
-  };
-  const { run } = instantiate();
-  return { name: "label", isDeterministic: false, steps: [], run, instantiate };
+  });
 }
 
 const labelled = (scene: Scene, sink: number) =>

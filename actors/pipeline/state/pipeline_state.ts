@@ -109,6 +109,11 @@ export class PipelineState {
     return sizeBytes;
   }
 
+  /** Whether the next `changes` has something to store beside what cleaning writes again. */
+  get hasChanges(): boolean {
+    return [...this.#tables.values()].some((table) => table.hasNewTime || table.touched.length > 0);
+  }
+
   // Restoring -----------------------------------------------------------------------------------------------------------
 
   /** Takes a stored batch over. All batches of the channel come in their order, from its first offset on. */
@@ -162,8 +167,7 @@ export class PipelineState {
     for (const [at, table] of tables.entries()) {
       for (const slot of plan.slots.get(table) ?? []) writer.put(at, table.storedKey(slot));
     }
-    const isChanged = writer.count > 1 || tables.some((table) => table.hasNewTime || table.touched.length > 0);
-    if (!isChanged) return undefined;
+    if (writer.count === 1 && !this.hasChanges) return undefined;
     const events = writer.end();
     for (const table of tables) table.isSealed = true;
     this.#pending = { count: writer.count, sizeBytes: events.length, plan };

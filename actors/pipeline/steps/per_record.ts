@@ -2,7 +2,7 @@
  * Makes a step of a function of one record. The function fails for its record alone, which is set aside; with
  * `UnavailableError` and `OverloadedError` the fault is not the record's, and the batch is run again (step T3).
  */
-import { OverloadedError, reasonOf, UnavailableError } from "../../../protocols/errors.ts";
+import { OverloadedError, RejectedError, reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import type { Step, StepBatch, StepContext, StepOutput } from "../step.ts";
 
@@ -62,5 +62,5 @@ export const contextOf = ({ partition, positions, timesMs }: StepBatch, row: num
 
 function rejectRow(error: unknown, row: number, out: StepOutput): void {
   if (error instanceof UnavailableError || error instanceof OverloadedError) throw error;
-  out.reject(row, reasonOf(error));
+  out.reject(row, reasonOf(error), error instanceof RejectedError ? error.code : undefined);
 }

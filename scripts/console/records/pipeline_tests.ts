@@ -5,10 +5,12 @@
 import { isDeepStrictEqual } from "node:util";
 import {
   compilePipeline,
+  freshTables,
   type PipelineResult,
   runRecord,
   type StepSettings,
 } from "../../../actors/pipeline/pipeline.ts";
+import { InputWatermark, TIME_DEFAULTS } from "../../../actors/pipeline/watermark.ts";
 import { ConfigurationError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
@@ -106,12 +108,18 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
   const timeOf = eventTimeReader(configuration.streams[pipeline.from]?.eventTime);
   const { partition = 0, offset = 0, epoch = 1, timeMs = 0 } = test.at ?? {};
   // Each test begins with fresh steps, without state.
-  const instance = compiled.instantiate({ stream: pipeline.from, partition: partitionId(partition) });
+  const instance = compiled.instantiate({ stream: pipeline.from, partition: partitionId(partition) }, freshTables());
+  const watermark = new InputWatermark(TIME_DEFAULTS);
   try {
     const results: PipelineResult[] = [];
     for (const [index, event] of test.given.entries()) {
-      const context = { stream: pipeline.from, partition, position: position(epoch, offset + index) };
-      results.push(await runRecord(instance, event, { ...context, timeMs: timeOf(event, timeMs) }));
+      const eventTimeMs = timeOf(event, timeMs);
+      const at = position(epoch, offset + index);
+      const context = { stream: pipeline.from, partition, position: at, timeMs: eventTimeMs };
+      const beforeMs = [watermark.ms];
+      watermark.see(eventTimeMs, eventTimeMs);
+      const watermarks = { beforeMs, after: undefined, endMs: watermark.ms };
+      results.push(await runRecord(instance, event, context, watermarks));
     }
     return judge(test, results);
   } catch (error) {

@@ -200,4 +200,22 @@ test("outputs of a pipeline are read from the cache, as the log would answer", a
   assert.equal(served, plainly(await log.read(partition(), request)));
 });
 
+test("after a write that failed nothing is written and no checkpoint is read, until the owner has claimed again (E8)", async () => {
+  const { feed, log } = await owned();
+  const channel = "outbox/count";
+  await feed.openChain(channel, "pipeline/count", 1);
+  const append = log.append.bind(log);
+  log.append = async (...call) => {
+    await append(...call);
+    throw new Error("the answer was lost");
+  };
+  const checkpoints = new Map([["progress", new Uint8Array([1])]]);
+  const failed = await feed.append({ channel, batches: [dense("pipeline/count", 0, 1)], checkpoints }).catch(String);
+  assert.match(String(failed), /answer was lost/);
+  assert.throws(() => feed.readCheckpoint("progress"), /ownership must be certain/);
+  const again = await feed.writeCheckpoint("progress", undefined).catch(String);
+  assert.match(String(again), /ownership must be certain/);
+  assert.is((await feed.read("records", undefined, READ_ALL)).kind, "records", "records may still be read");
+});
+
 test.run();

@@ -3,10 +3,8 @@ import * as assert from "uvu/assert";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { outboxActor, outboxChannel } from "../../../actors/pipeline/outbox_actor.ts";
 import type { OutboxReport } from "../../../actors/pipeline/outbox_machine.ts";
-import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
-import { runSteps } from "../../../actors/pipeline/run_steps.ts";
-import { perRecord } from "../../../actors/pipeline/steps/per_record.ts";
 import { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { fakePipeline } from "../../support/fakes/fake_pipeline.ts";
 import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 
@@ -17,19 +15,13 @@ test("a step that never answers is told with its record, and the record is run a
   partition.store("records", 1, [{ n: 0 }, { n: 1 }]);
   const hanging: (() => void)[] = [];
   let runs = 0;
-  const step = {
-    run: perRecord(async (event) => {
+  const pipeline = fakePipeline("slow", () => ({
+    run: async (event) => {
       runs += 1;
       if (event.n === 1 && hanging.length === 0) await new Promise<void>((resolve) => hanging.push(resolve));
       return [event];
-    }),
-  };
-  const instantiate: Pipeline["instantiate"] = () => ({
-    run: (batch, onProgress) => runSteps([step], batch, onProgress),
-    snapshot: () => [],
-    restore: () => undefined,
-  });
-  const pipeline = { name: "slow", isDeterministic: false, steps: [], instantiate } as unknown as Pipeline;
+    },
+  }));
   const reports: OutboxReport[] = [];
   const feed = partition.feed(1);
   system.spawn(

@@ -12,6 +12,9 @@ import { comparePositions, type Position, position } from "../../../protocols/po
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 
+const SNAPSHOTS = { keepsTables: false, idleAfterMs: 5_000 };
+const TABLES = { keepsTables: true, idleAfterMs: 5_000 };
+
 interface Computed {
   readonly seen: number;
   readonly label: number;
@@ -50,14 +53,14 @@ function simulate(seed: number, bug: Bug): ModelPartition {
   const produce = (count: number) => {
     for (let n = 0; n < count; n += 1) log.inputs.push(position(5 + Math.floor(end / 40), end++));
   };
-  let state = createOutbox();
+  let state = createOutbox(SNAPSHOTS);
   let memory = 0;
   let read: readonly Position[] = [];
   let steps = 0;
   const isStateSmall = random() < 0.5;
   let queue: OutboxMessage[] = [{ type: "begin" }];
   const crash = () => {
-    state = createOutbox();
+    state = createOutbox(SNAPSHOTS);
     memory = 0;
     queue = [{ type: "begin" }];
   };
@@ -96,6 +99,8 @@ function simulate(seed: number, bug: Bug): ModelPartition {
       case "wait":
         return { type: "retry_due" };
       case "report":
+      case "tick":
+      case "await_tick":
         return undefined;
     }
   };
@@ -112,7 +117,7 @@ function simulate(seed: number, bug: Bug): ModelPartition {
       continue;
     }
     const stepped = bug === "keeps outputs of a replay" && message.type === "ran" ? forget(state) : state;
-    const [next, effects] = stepOutbox(stepped, message);
+    const [next, effects] = stepOutbox(stepped, message, 0);
     state = next;
     for (const effect of effects) {
       const fault = steps < 1_500 ? random() : 1;
@@ -179,8 +184,8 @@ for (const bug of ["restores without its position", "appends without progress", 
 
 /** A machine that waits for the answer to an append of one output, of the input at 5/0. */
 function appending() {
-  const [state] = stepOutbox(createOutbox(), { type: "begin" });
-  const tell = (message: OutboxMessage) => stepOutbox(state, message)[1].map(({ type }) => type);
+  const [state] = stepOutbox(createOutbox(SNAPSHOTS), { type: "begin" }, 0);
+  const tell = (message: OutboxMessage) => stepOutbox(state, message, 0)[1].map(({ type }) => type);
   tell({ type: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
   tell({ type: "read_records", end: position(5, 0) });
   const outputs = [{ sequence: [5, 0, 0], event: {} }] as const;
@@ -204,13 +209,17 @@ test("B3: after a failed append the state is restored before an input is read", 
 });
 
 test("B5: where the input lost its tail, the state is dropped and rebuilt from the inputs that are left", () => {
-  const [state] = stepOutbox(createOutbox(), { type: "begin" });
-  stepOutbox(state, {
-    type: "opened",
-    progress: { covered: position(5, 20), snapshotAt: position(5, 20) },
-    last: [5, 20, 0],
-  });
-  const [, effects] = stepOutbox(state, { type: "read_truncated", divergence: 10, resume: position(5, 9) });
+  const [state] = stepOutbox(createOutbox(SNAPSHOTS), { type: "begin" }, 0);
+  stepOutbox(
+    state,
+    {
+      type: "opened",
+      progress: { covered: position(5, 20), snapshotAt: position(5, 20) },
+      last: [5, 20, 0],
+    },
+    0,
+  );
+  const [, effects] = stepOutbox(state, { type: "read_truncated", divergence: 10, resume: position(5, 9) }, 0);
   assert.equal(
     effects.map((effect) => effect.type),
     ["report", "forget_state", "read"],
@@ -218,6 +227,70 @@ test("B5: where the input lost its tail, the state is dropped and rebuilt from t
   assert.equal(state.covered, position(5, 9));
   const read = effects.find((effect) => effect.type === "read");
   assert.is(read?.type === "read" ? read.after : "none", undefined);
+});
+
+/** A machine of a pipeline with tables, that has handled the input at 5/0. */
+function idle(hasTimers: boolean) {
+  const [state] = stepOutbox(createOutbox(TABLES), { type: "begin" }, 0);
+  const tell = (message: OutboxMessage, nowMs = 0) => stepOutbox(state, message, nowMs)[1];
+  tell({ type: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
+  tell({ type: "read_records", end: position(5, 0) });
+  const ran = { type: "ran", end: position(5, 0), inputs: 1, outputs: [], isStateSmall: true } as const;
+  const [append] = tell({ ...ran, hasChanges: true, watermarkMs: 70, hasTimers });
+  tell({ type: "appended" });
+  return { state, tell, append, rest: tell({ type: "read_records", end: undefined }) };
+}
+
+test("B1: what changed of the tables is stored with the watermark, also where no output was made", () => {
+  const { append } = idle(false);
+  assert.equal(append?.type === "append" ? append.progress : append, {
+    ...{ covered: position(5, 0), snapshotAt: position(5, 0) },
+    watermarkMs: 70,
+  });
+});
+
+test("B6: a tick is awaited only while a timer waits, and is due only while the input has no record left", () => {
+  assert.equal(idle(false).rest, []);
+  const { tell, rest } = idle(true);
+  const [awaited] = rest;
+  const turn = awaited?.type === "await_tick" ? awaited.turn : -1;
+  assert.equal(rest, [{ type: "await_tick", turn, delayMs: 5_000 }]);
+  tell({ type: "advanced" });
+  assert.equal(tell({ type: "tick_due", turn }, 9_000), [], "a record is being read");
+  assert.equal(tell({ type: "read_records", end: undefined }), [
+    { type: "await_tick", turn: turn + 1, delayMs: 5_000 },
+  ]);
+  assert.equal(tell({ type: "tick_due", turn }, 9_000), [], "the tick was awaited before the record");
+  assert.equal(tell({ type: "tick_due", turn: turn + 1 }, 9_000), [{ type: "tick", nowMs: 9_000 }]);
+});
+
+test("B7: events of timers go on behind the last output, turn after turn", () => {
+  const { tell, rest } = idle(true);
+  const turn = rest[0]?.type === "await_tick" ? rest[0].turn : -1;
+  const pane = { sequence: [5, 0, 0], event: {} } as const;
+  const ran = { type: "ran", end: undefined, inputs: 0, isStateSmall: true, hasTimers: true } as const;
+  const sequences = (effects: readonly OutboxEffect[]) =>
+    effects.flatMap((effect) => (effect.type === "append" ? effect.outputs.map(({ sequence }) => sequence) : []));
+  tell({ type: "tick_due", turn }, 1);
+  assert.equal(sequences(tell({ ...ran, outputs: [pane, pane] })), [
+    [5, 0, 0],
+    [5, 0, 1],
+  ]);
+  const awaited = tell({ type: "appended" }).find((effect) => effect.type === "await_tick");
+  const again = awaited?.type === "await_tick" ? awaited.turn : -1;
+  tell({ type: "tick_due", turn: again }, 2);
+  assert.equal(sequences(tell({ ...ran, outputs: [pane] })), [[5, 0, 2]]);
+});
+
+test("B5: tables stay as they were stored where the input lost its tail", () => {
+  const { state, tell } = idle(false);
+  tell({ type: "advanced" });
+  const effects = tell({ type: "read_truncated", divergence: 0, resume: undefined });
+  assert.equal(
+    effects.map(({ type }) => type),
+    ["report", "read"],
+  );
+  assert.equal(state.covered, position(5, 0));
 });
 
 test.run();

@@ -5,7 +5,9 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { PipelineInstance } from "../../../actors/pipeline/pipeline.ts";
+import type { KeyedState } from "../../../actors/pipeline/keyed_state.ts";
+import { freshTables, type Pipeline } from "../../../actors/pipeline/pipeline.ts";
+import { NO_ROW } from "../../../actors/pipeline/run_steps.ts";
 import type { StepBatch } from "../../../actors/pipeline/step.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
@@ -14,46 +16,68 @@ export interface StepHarness {
   readonly name: string;
   /** Records that the step takes in various ways: kept, dropped, multiplied, rejected. */
   readonly events: fc.Arbitrary<Event>;
-  /** A fresh instance, without state. */
-  instantiate(): PipelineInstance | Promise<PipelineInstance>;
+  /** The step, compiled. Each run has an instance of its own, without state. */
+  compile(): Promise<Pipeline>;
 }
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const RECORDS_MAX = 40;
+const OUT_OF_ORDER_MS = 10_000;
 
 /** Everything that a step makes of records: each output with its record, each failure, and the state at the end. */
-async function resultsOf(instance: PipelineInstance, batches: readonly StepBatch[]): Promise<unknown[]> {
-  const found: unknown[] = [];
+async function resultsOf(pipeline: Pipeline, batches: readonly StepBatch[]): Promise<unknown[]> {
+  const kept = new Map<string, KeyedState>();
+  const tables = freshTables();
+  const instance = pipeline.instantiate(PARTITION, (name, limits) => {
+    const table = tables(name, limits);
+    kept.set(name, table);
+    return table;
+  });
+  const outputs: unknown[] = [];
+  const failed: unknown[] = [];
   for (const batch of batches) {
-    const { events, rows, failures } = await instance.run(batch);
-    for (const [at, row] of rows.entries()) found.push([batch.positions[row]?.offset, events[at]]);
-    for (const [row, { code, reason }] of failures) found.push([batch.positions[row]?.offset, code, reason]);
+    const { events, rows, failures, fired } = await instance.run(batch);
+    for (const [at, row] of rows.entries()) {
+      outputs.push([row === NO_ROW ? "a timer" : batch.positions[row]?.offset, events[at], fired?.get(at)?.timeMs]);
+    }
+    for (const [row, { code, reason }] of failures) failed.push([batch.positions[row]?.offset, code, reason]);
+    const ofRecords = rows.filter((row) => row !== NO_ROW);
     assert.ok(
-      rows.every((row) => !failures.has(row)),
+      ofRecords.every((row) => !failures.has(row)),
       "a record that is set aside has no outputs",
     );
     assert.equal(
-      [...rows].sort((left, right) => left - right),
-      rows,
+      [...ofRecords].sort((left, right) => left - right),
+      ofRecords,
       "the rows of outputs ascend",
     );
   }
-  const ofRecord = (one: unknown) => (one as [number])[0];
-  found.sort((left, right) => ofRecord(left) - ofRecord(right)); // stable: outputs of a record keep their order
-  return [found, instance.snapshot()];
+  const state = [...kept].map(([name, table]) => [name, [...table.scan()]]);
+  return [outputs, failed, instance.snapshot(), state];
 }
 
+/** Records in one batch, with the watermarks that event times in any order cause. */
 export function batchOf(events: readonly Event[], first: number, timesMs: readonly number[]): StepBatch {
-  return { partition: PARTITION, events, positions: events.map((_event, row) => position(3, first + row)), timesMs };
+  const beforeMs: number[] = [];
+  let ms = Number.NEGATIVE_INFINITY;
+  for (const timeMs of timesMs) {
+    beforeMs.push(ms);
+    ms = Math.max(ms, timeMs - OUT_OF_ORDER_MS);
+  }
+  const positions = events.map((_event, row) => position(3, first + row));
+  return { partition: PARTITION, events, positions, timesMs, watermarks: { beforeMs, after: undefined, endMs: ms } };
 }
 
-function cut(events: readonly Event[], timesMs: readonly number[], ends: readonly number[]): StepBatch[] {
-  const bounds = [...new Set([0, ...ends.map((end) => end % (events.length + 1)), events.length])].sort(
-    (a, b) => a - b,
-  );
+/** Parts of a batch, one after the other; a part may be empty. */
+function cut({ events, positions, timesMs, watermarks }: StepBatch, ends: readonly number[]): StepBatch[] {
+  const bounds = [0, ...ends.map((end) => end % (events.length + 1)), events.length].sort((a, b) => a - b);
   return bounds.slice(1).map((end, at) => {
     const begin = bounds[at] as number;
-    return batchOf(events.slice(begin, end), begin, timesMs.slice(begin, end));
+    const part = <Value>(column: ArrayLike<Value>) => Array.prototype.slice.call(column, begin, end) as Value[];
+    const { beforeMs = [], endMs = 0 } = watermarks ?? {};
+    const marks = { beforeMs: part(beforeMs), after: positions[begin - 1], endMs: beforeMs[end] ?? endMs };
+    const columns = { events: part(events), positions: part(positions), timesMs: part(timesMs) };
+    return { partition: PARTITION, ...columns, watermarks: marks };
   });
 }
 
@@ -66,8 +90,9 @@ export function stepSuite(harness: StepHarness): void {
       fc.asyncProperty(records, fc.array(fc.nat(RECORDS_MAX), { maxLength: 8 }), async (given, ends) => {
         const events = given.map(([event]) => event);
         const timesMs = given.map(([, timeMs]) => timeMs);
-        const whole = await resultsOf(await harness.instantiate(), [batchOf(events, 0, timesMs)]);
-        assert.equal(await resultsOf(await harness.instantiate(), cut(events, timesMs, ends)), whole);
+        const pipeline = await harness.compile();
+        const whole = batchOf(events, 0, timesMs);
+        assert.equal(await resultsOf(pipeline, cut(whole, ends)), await resultsOf(pipeline, [whole]));
       }),
       { numRuns: 60 },
     );

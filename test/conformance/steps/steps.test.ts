@@ -5,7 +5,6 @@ import fc from "fast-check";
 import { test } from "uvu";
 import { compilePipeline, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
 import type { Event } from "../../../protocols/event.ts";
-import { partitionId } from "../../../protocols/position.ts";
 import { stepSuite } from "./step_suite.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "headrace-steps-"));
@@ -39,6 +38,30 @@ const cases: readonly (readonly [name: string, steps: readonly StepSettings[], e
   ["call", [{ call: "./steps.mjs" }], numbers],
   ["call with state", [{ call: "./steps.mjs#create" }], numbers],
   [
+    "count, with the record that closed a window",
+    [{ count: { by: "event.n % 3", every: 20_000 } }, { map: { after: "offset" }, keep: true }],
+    events,
+  ],
+  [
+    "count behind a filter, with the record that closed a window",
+    [
+      { filter: "event.n < 10" },
+      { count: { by: "event.n % 2", every: 20_000 } },
+      { map: { after: "offset" }, keep: true },
+    ],
+    numbers,
+  ],
+  [
+    "count of counts behind a filter",
+    [
+      { filter: "event.n != 7" },
+      { count: { by: "event.n", every: 10_000 } },
+      { map: { n: "event.count", late: "offset" } },
+      { count: { by: "event.n", every: 30_000 } },
+    ],
+    numbers,
+  ],
+  [
     "filter, call, map and call",
     [
       { filter: "event.n != 5" },
@@ -50,14 +73,7 @@ const cases: readonly (readonly [name: string, steps: readonly StepSettings[], e
   ],
 ];
 for (const [name, steps, given] of cases) {
-  stepSuite({
-    name,
-    events: given,
-    async instantiate() {
-      const pipeline = await compilePipeline("tested", steps, folder);
-      return pipeline.instantiate({ stream: "readings", partition: partitionId(0) });
-    },
-  });
+  stepSuite({ name, events: given, compile: () => compilePipeline("tested", steps, folder) });
 }
 
 test.run();

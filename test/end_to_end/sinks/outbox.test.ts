@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { linesOf } from "../../support/file_sink_lines.ts";
 import { eventually, runningNode } from "../../support/processes/running_node.ts";
 
 /** Counts the events of each partition, draws a label at random, and fails on a null. */
@@ -37,20 +38,6 @@ interface Output {
   readonly label: number;
 }
 
-async function linesOf(folder: string): Promise<readonly Output[]> {
-  const files = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  const texts = await Promise.all(
-    files
-      .filter((entry) => /\.(ndjson|part)$/.test(entry.name))
-      .sort((left, right) => (left.name.startsWith("segment") ? -1 : right.name.startsWith("segment") ? 1 : 0))
-      // A file that was published after the listing is found under its new name at the next look.
-      .map((entry) => readFile(join(entry.parentPath, entry.name), "utf8").catch(() => "")),
-  );
-  return texts
-    .flatMap((text) => text.split("\n").filter((line) => line !== ""))
-    .map((line) => JSON.parse(line) as Output);
-}
-
 test("a pipeline with state computes once: both sinks get the same outputs, and the state goes on after a restart", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-outbox-"));
   await writeFile(join(folder, "count.mjs"), MODULE);
@@ -75,7 +62,7 @@ test("a pipeline with state computes once: both sinks get the same outputs, and 
     });
     assert.equal(await node.end(), []);
   }
-  const [one, two] = await Promise.all(["one", "two"].map((sink) => linesOf(join(folder, "data", sink))));
+  const [one, two] = await Promise.all(["one", "two"].map((sink) => linesOf<Output>(join(folder, "data", sink))));
   assert.equal(one, two);
   assert.equal(
     one?.map(({ n, seen }) => [n, seen]),

@@ -136,11 +136,20 @@ test("a step has exactly one kind, and a key that no step reads is refused with 
   };
   assert.match(
     (await reasonOf('{ filter: "true", map: { a: "1" } }'))[0] ?? "",
-    /^7: must have exactly one of filter, map and call/,
+    /^7: must have exactly one of filter, map, call, count/,
   );
   assert.match((await reasonOf('{ filtr: "true" }'))[0] ?? "", /did you mean filter\?/);
   assert.match((await reasonOf('{ filter: "true", keep: true }'))[0] ?? "", /keep is for a step of map/);
   assert.match((await reasonOf("{ keep: true }"))[0] ?? "", /exactly one of/);
+  const counts = [
+    ["{ by: event.a }", /must have the key every/],
+    ["{ by: event.a, every: 1m, evry: 1m }", /unknown key evry: did you mean every/],
+    ["{ by: event.a, every: soon }", /every must be a duration, such as 1m: current value is "soon"/],
+    ["{ by: event.a, every: 0s }", /every must be a duration/],
+    ["{ by: 5, every: 1m }", /by must be an expression/],
+    ["event.a", /must be a map/],
+  ] as const;
+  for (const [count, reason] of counts) assert.match((await reasonOf(`{ count: ${count} }`))[0] ?? "", reason);
   assert.match((await reasonOf("{ filter: true }"))[0] ?? "", /must be text: current value is true/);
   assert.match((await reasonOf("{ map: { a: 1 } }"))[0] ?? "", /a must be an expression/);
   assert.match((await reasonOf('{ map: { a: "1" }, keep: yes please }'))[0] ?? "", /true or false/);

@@ -2,12 +2,12 @@
  * Encodes outputs for the outbox. A user's step may make a value that has no form in MessagePack. Such an output is
  * stored as a failure of its input, so that every sink sets it aside and the outputs behind it go on.
  */
-import { reasonOf } from "../../protocols/errors.ts";
-import type { Event } from "../../protocols/event.ts";
-import type { Sequence } from "../../protocols/sequence.ts";
-import { encodeEvents } from "../../protocols/values/event_codec.ts";
-import type { OutboxOutput } from "./outbox_machine.ts";
-import type { OutboxRecord } from "./outbox_record.ts";
+import { reasonOf } from "../../../protocols/errors.ts";
+import type { Event } from "../../../protocols/event.ts";
+import type { Sequence } from "../../../protocols/sequence.ts";
+import { encodeEvents } from "../../../protocols/values/event_codec.ts";
+import type { OutboxOutput } from "../outbox_machine.ts";
+import type { OutboxRecord } from "../outbox_record.ts";
 
 /** Answers the input that the output with this sequence was made of. */
 type InputOf = (sequence: Sequence) => Event | undefined;

@@ -1,9 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { encodeOutputs } from "../../../actors/pipeline/outbox_encoding.ts";
-import type { OutboxRecord } from "../../../actors/pipeline/outbox_record.ts";
-import type { Sequence } from "../../../protocols/sequence.ts";
-import { decodeTrustedEvents } from "../../../protocols/values/event_codec.ts";
+import { encodeOutputs } from "../../../../actors/pipeline/outbox/outbox_encoding.ts";
+import type { OutboxRecord } from "../../../../actors/pipeline/outbox_record.ts";
+import type { Sequence } from "../../../../protocols/sequence.ts";
+import { decodeTrustedEvents } from "../../../../protocols/values/event_codec.ts";
 
 const cycle: Record<string, unknown> = {};
 cycle.again = cycle;

@@ -1,0 +1,75 @@
+/**
+ * Timers of a step: keyed state, ordered by time, then key, then tag. They are stored, moved and restored with the state
+ * of the step, and fire once the watermark has reached their time.
+ */
+import type { KeyedState } from "../keyed_state.ts";
+
+export interface Timer {
+  /** Event time, in ms since 1970. */
+  readonly timeMs: number;
+  readonly key: string;
+  /** Tells timers of one key and time apart. */
+  readonly tag: string;
+}
+
+/** Event times from -2^52 ms on are ordered as text by their distance from there, in hexadecimal. */
+const EARLIEST_MS = -(2 ** 52);
+const TIME_DIGITS = 14;
+
+export class Timers {
+  readonly #state: KeyedState;
+  /** No timer is due before this time; undefined where it must be looked up. */
+  #nextMs: number | undefined;
+
+  constructor(state: KeyedState) {
+    this.#state = state;
+  }
+
+  set(timer: Timer): void {
+    this.#state.put(nameOf(timer), [timer.timeMs, timer.key, timer.tag]);
+    if (this.#nextMs !== undefined) this.#nextMs = Math.min(this.#nextMs, timer.timeMs);
+  }
+
+  remove(timer: Timer): void {
+    this.#state.remove(nameOf(timer));
+  }
+
+  get areNone(): boolean {
+    return this.#state.size === 0;
+  }
+
+  /** The state was restored, or set back: the next timer is looked up again. */
+  restored(): void {
+    this.#nextMs = undefined;
+  }
+
+  /** Takes out the timers that are due, in their order, also those that are set meanwhile. */
+  *takeDue(watermarkMs: number): Iterable<Timer> {
+    while (this.#next() <= watermarkMs) {
+      const first = this.#first();
+      if (first === undefined) return;
+      this.#state.remove(nameOf(first));
+      this.#nextMs = undefined;
+      yield first;
+    }
+  }
+
+  #next(): number {
+    this.#nextMs ??= this.#first()?.timeMs ?? Number.POSITIVE_INFINITY;
+    return this.#nextMs;
+  }
+
+  #first(): Timer | undefined {
+    for (const [, value] of this.#state.scan()) {
+      const [timeMs, key, tag] = value as readonly [number, string, string];
+      return { timeMs, key, tag };
+    }
+    return undefined;
+  }
+}
+
+/** The end of a key sorts before every character, so that "a" with any tag comes before "aa". */
+const nameOf = ({ timeMs, key, tag }: Timer): string =>
+  `${timeText(timeMs)}${key.replaceAll("\0", "\0\x01")}\0\0${tag}`;
+
+const timeText = (timeMs: number): string => (timeMs - EARLIEST_MS).toString(16).padStart(TIME_DIGITS, "0");
