@@ -243,6 +243,11 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
         }),
     })),
   }),
+  "a pipeline's changed keys are not stored with its outputs (E29)": () => ({
+    wrapLog: replacing((log) => ({
+      append: (ownership, { attached: _, ...request }) => log.append(ownership, request),
+    })),
+  }),
   "an append is acknowledged before the log has answered": () =>
     PLANTED_BUGS["an append is acknowledged before the log has answered"] as ClusterPlant,
   "a sink has no fence: a thawed owner writes on": () => ({

@@ -81,6 +81,8 @@ export const EXPECTED_OF_CLUSTER: readonly string[] = [
   "frame: error STORE_FULL",
   "fault: answer to append outputs lost",
   "fault: append outputs failed",
+  "a pipeline with a snapshot",
+  "a pipeline with tables",
   "outbox: covered",
   "read: trimmed",
   ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS].flatMap((operation) => [
