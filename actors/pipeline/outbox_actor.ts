@@ -5,31 +5,29 @@
 import { FencedError, OverloadedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { Machine } from "../../protocols/machine.ts";
-import { cursorBefore, type Position, partitionName } from "../../protocols/position.ts";
-import type { Sequence } from "../../protocols/sequence.ts";
+import { type Position, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { ActorDefinition, Timer } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
-import type { Channel } from "../log/log.ts";
+import { DecodedBatch } from "../log/decoded_batch.ts";
+import type { Channel, RecordBatch } from "../log/log.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
 import { encodeOutputs } from "./outbox/outbox_encoding.ts";
-import { OutboxRun, type Run, type RunInput } from "./outbox/outbox_run.ts";
+import { type InputLoss, type OutboxInput, OutboxInputs, type TakenRows } from "./outbox/outbox_inputs.ts";
+import { type Run, runTaken } from "./outbox/outbox_run.ts";
 import { StoredTables } from "./outbox/stored_tables.ts";
 import {
   createOutbox,
   type OutboxEffect,
   type OutboxMessage,
-  type OutboxOutput,
   type OutboxProgress,
   type OutboxReport,
   type OutboxState,
   stepOutbox,
 } from "./outbox_machine.ts";
 import type { Pipeline, PipelineInstance } from "./pipeline.ts";
-import { InputWatermark, TIME_DEFAULTS, type TimeSettings } from "./watermark.ts";
+import { TIME_DEFAULTS, type TimeSettings } from "./watermark.ts";
 
-/** Bytes of input read for one turn of the outbox: a failed append has to run them again. */
-const READ_BYTES_MAX = 262_144;
 /** A snapshot of up to this size is stored with every append; a larger one every `inputsPerSnapshot` inputs. */
 const SMALL_SNAPSHOT_BYTES = 16_384;
 /** Milliseconds after which the steps of one record count as hanging: their inputs are read and run again, and the reason is told. */
@@ -39,11 +37,19 @@ export interface OutboxOptions {
   readonly pipeline: Pipeline;
   readonly feed: PartitionFeed;
   timeOf(event: Event, appendedAtMs: number): number;
+  /** Further inputs, which are merged with the feed by event time. */
+  readonly others?: readonly OtherInput[];
   /** How the pipeline takes event times. Default: `TIME_DEFAULTS`. */
   readonly time?: TimeSettings;
   /** Takes secrets out of the text of a step's failure. Default: the text has no secrets. */
   hide?(text: string): string;
   observe(report: OutboxReport): void;
+}
+
+/** The same partition of a further stream, whichever node owns it. */
+export interface OtherInput extends Omit<OutboxInput, "decode"> {
+  /** Calls `listener` once there may be more records, or another owner. */
+  onAdvance(listener: () => void): { stop(): void };
 }
 
 export const outboxChannel = (pipeline: string): Channel => `outbox/${pipeline}`;
@@ -66,26 +72,39 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
   readonly first = [{ type: "begin" } as const];
   readonly #options: OutboxOptions;
   readonly #context: MachineContext<OutboxMessage>;
-  readonly #subscription: { stop(): void };
+  readonly #subscriptions: readonly { stop(): void }[];
   readonly #tables: StoredTables;
+  readonly #inputs: OutboxInputs;
   #instance: PipelineInstance | undefined;
-  #run: OutboxRun | undefined;
-  #inputs: readonly RunInput[] = [];
+  #taken: readonly TakenRows[] = [];
   #snapshot: Uint8Array | undefined;
   #hangs: Timer | undefined;
 
   constructor(options: OutboxOptions, context: MachineContext<OutboxMessage>) {
     this.#options = options;
     this.#context = context;
-    const { keepsTables } = options.pipeline;
-    const { idleAfterMs } = options.time ?? TIME_DEFAULTS;
-    this.machine = { initial: createOutbox({ keepsTables, idleAfterMs }), step: stepOutbox };
-    this.#tables = new StoredTables(options.feed, options.pipeline.name);
-    this.#subscription = options.feed.onAdvance("records", () => context.tell({ type: "advanced" }), true);
+    const { pipeline, feed, timeOf, others = [], time = TIME_DEFAULTS } = options;
+    const { partition } = feed;
+    const isExact = pipeline.keepsTables || others.length > 0;
+    this.machine = { initial: createOutbox({ isExact }), step: stepOutbox };
+    this.#tables = new StoredTables(feed, pipeline.name);
+    const first = {
+      partition,
+      view: () => feed,
+      decode: (batch: RecordBatch) => feed.decode("records", batch),
+      timeOf,
+    };
+    const further = others.map((other) => ({ ...other, decode: (batch: RecordBatch) => new DecodedBatch(batch) }));
+    this.#inputs = new OutboxInputs([first, ...further], time, pipeline.usesTime, context.nowMs());
+    const advanced = () => context.tell({ type: "advanced" });
+    this.#subscriptions = [
+      feed.onAdvance("records", advanced, true),
+      ...others.map((other) => other.onAdvance(advanced)),
+    ];
   }
 
   stop(): void {
-    this.#subscription.stop();
+    for (const subscription of this.#subscriptions) subscription.stop();
   }
 
   perform(effect: OutboxEffect, context: MachineContext<OutboxMessage>): void | Promise<void> {
@@ -94,11 +113,9 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
       case "open":
         return this.#open().then(tell);
       case "read":
-        return this.#read(effect.after).then(tell);
+        return this.#read(effect.after, effect.tickMs).then(tell);
       case "run":
-        return this.#perform((run) => this.#runInputs(run)).then(tell);
-      case "tick":
-        return this.#perform(() => this.#tick(effect.nowMs)).then(tell);
+        return this.#perform((run) => this.#runTaken(run)).then(tell);
       case "await_tick":
         context.after(effect.delayMs, { type: "tick_due", turn: effect.turn });
         return;
@@ -140,39 +157,42 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     const instance = this.#begin(progress);
     const state = feed.readCheckpoint(stateCheckpoint(pipeline.name));
     if (state !== undefined) instance.restore(decodeTrustedEvents(state) as readonly unknown[]);
-    return { type: "opened", last: outcome.lastSequence, progress, hasTimers: instance.hasTimers() };
+    return { type: "opened", last: outcome.lastSequence, progress };
   }
 
-  /** Makes the steps anew, on the tables as they are. */
+  /** Makes the steps anew, on the tables as they are, and reads on from the progress. */
   #begin(progress: OutboxProgress | undefined): PipelineInstance {
-    const { pipeline, feed, timeOf, time = TIME_DEFAULTS } = this.#options;
+    const { pipeline, feed } = this.#options;
     const instance = pipeline.instantiate(feed.partition, this.#tables.tables);
-    const watermark = pipeline.usesTime ? { watermark: new InputWatermark(time, progress?.watermarkMs) } : {};
-    const hide = (text: string) => this.#options.hide?.(text) ?? text;
-    const { partition } = feed;
-    this.#run = new OutboxRun({ partition, instance, after: progress?.covered, timeOf, hide, ...watermark });
+    const { snapshotAt, watermarkMs, others = [] } = progress ?? {};
+    const first = { covered: snapshotAt, ...(watermarkMs === undefined ? {} : { watermarkMs }) };
+    this.#inputs.begin([first, ...others], this.#context.nowMs());
     this.#instance = instance;
     return instance;
   }
 
-  async #read(after: Position | undefined): Promise<OutboxMessage> {
-    const { feed } = this.#options;
-    const result = await feed.read("records", after, READ_BYTES_MAX);
-    switch (result.kind) {
-      case "records":
-        this.#inputs = result.batches.flatMap((stored): RunInput[] => {
-          const batch = feed.decode("records", stored);
-          const first = batch.firstRowAfter(after);
-          return first < batch.events.length ? [{ batch, first }] : [];
-        });
-        return { type: "read_records", end: this.#inputs.at(-1)?.batch.positions.at(-1) };
-      case "trimmed": {
-        const resume = cursorBefore(feed.bounds("records").epochs, result.firstOffset);
-        return { type: "read_trimmed", firstOffset: result.firstOffset, resume };
-      }
-      case "truncated":
-        return { type: "read_truncated", divergence: result.divergence, resume: result.resume };
-    }
+  async #read(after: Position | undefined, tickMs: number | undefined): Promise<OutboxMessage> {
+    const losses = await this.#inputs.refill(after, this.#context.nowMs());
+    const own = losses.get(0);
+    for (const [at, loss] of losses) if (at > 0) this.#tellLoss(at, loss);
+    if (own?.kind === "trimmed") return { type: "read_trimmed", firstOffset: own.firstOffset, resume: own.resume };
+    if (own?.kind === "truncated") return { type: "read_truncated", divergence: own.divergence, resume: own.resume };
+    const hasTicked = tickMs !== undefined && this.#inputs.tick(tickMs);
+    const hasTimers = this.#instance?.hasTimers() === true;
+    this.#taken = this.#inputs.take();
+    if (this.#taken.length > 0) return { type: "read_records", hasWork: true };
+    if (hasTicked && hasTimers) this.#taken = [this.#inputs.nothing];
+    const hasWork = this.#taken.length > 0;
+    const waitMs = hasTimers || this.#inputs.isBlocked ? this.#inputs.waitMs(this.#context.nowMs()) : undefined;
+    return { type: "read_records", hasWork, ...(waitMs === undefined ? {} : { waitMs }) };
+  }
+
+  #tellLoss(at: number, loss: InputLoss): void {
+    const { observe, others = [] } = this.#options;
+    const stream = others[at - 1]?.partition.stream ?? "";
+    if (loss.kind === "trimmed") observe({ kind: "trimmed", firstOffset: loss.firstOffset, stream });
+    else observe({ kind: "truncated", divergence: loss.divergence, stream });
+    this.#context.tell({ type: "advanced" }); // reading goes on behind the loss
   }
 
   /** A step may be a user's function that never answers: its record is then told, and run again (B3). */
@@ -207,38 +227,28 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     });
   }
 
-  async #runInputs(run: Run): Promise<OutboxMessage> {
-    const outputs = await this.#opened().run(this.#inputs, run);
-    const inputs = this.#inputs.reduce((sum, { batch, first }) => sum + batch.events.length - first, 0);
-    return this.#ran(this.#inputs.at(-1)?.batch.positions.at(-1), inputs, outputs);
-  }
-
-  async #tick(nowMs: number): Promise<OutboxMessage> {
-    this.#inputs = [];
-    return this.#ran(undefined, 0, await this.#opened().tick(nowMs));
-  }
-
-  #ran(end: Position | undefined, inputs: number, outputs: readonly OutboxOutput[]): OutboxMessage {
+  async #runTaken(run: Run): Promise<OutboxMessage> {
+    const { pipeline, hide = (text: string) => text } = this.#options;
     const instance = this.#instance;
-    const watermarkMs = this.#run?.watermarkMs;
-    this.#snapshot = encodeEvents(instance?.snapshot() ?? [], { asRecords: false });
+    if (instance === undefined) {
+      const must = "its state must be restored: it is not";
+      throw new UnavailableError("NOT_READY", `Cannot run pipeline ${pipeline.name} as ${must}`);
+    }
+    const taken = this.#taken;
+    this.#taken = [];
+    const outputs = await runTaken(instance, taken, run, hide);
+    this.#snapshot = encodeEvents(instance.snapshot(), { asRecords: false });
+    const [first, ...others] = this.#inputs.progress;
     return {
       type: "ran",
-      end,
-      inputs,
+      end: first?.covered,
+      inputs: taken.reduce((sum, { batch }) => sum + batch.events.length, 0),
       outputs,
       isStateSmall: this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES,
       hasChanges: this.#tables.hasChanges,
-      hasTimers: instance?.hasTimers() === true,
-      ...(watermarkMs === undefined ? {} : { watermarkMs }),
+      ...(first?.watermarkMs === undefined ? {} : { watermarkMs: first.watermarkMs }),
+      ...(others.length === 0 ? {} : { others }),
     };
-  }
-
-  #opened(): OutboxRun {
-    const { name } = this.#options.pipeline;
-    if (this.#run === undefined)
-      throw new UnavailableError("NOT_READY", `Cannot run pipeline ${name} as its state must be restored: it is not`);
-    return this.#run;
   }
 
   async #append(effect: Extract<OutboxEffect, { type: "append" }>): Promise<OutboxMessage> {
@@ -263,16 +273,6 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     );
   }
 
-  /** The input that an output was made of. */
-  #inputAt([epoch, at]: Sequence): Event | undefined {
-    for (const { batch } of this.#inputs) {
-      const { stored, events } = batch;
-      if (stored.epoch === epoch && at >= stored.firstOffset && at < stored.firstOffset + events.length)
-        return events[at - stored.firstOffset];
-    }
-    return undefined;
-  }
-
   #batch(effect: Extract<OutboxEffect, { type: "append" }>) {
     const { pipeline, feed } = this.#options;
     return {
@@ -281,7 +281,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
       previousSequence: effect.previous,
       sequences: { list: effect.outputs.map(({ sequence }) => sequence) },
       schemaVersion: 0,
-      events: encodeOutputs(effect.outputs, (sequence) => this.#inputAt(sequence)),
+      events: encodeOutputs(effect.outputs),
       appendedAtMs: this.#context.nowMs(),
     };
   }
@@ -293,15 +293,19 @@ interface StoredProgress {
   readonly covered: Position | null;
   readonly snapshotAt: Position | null;
   readonly watermarkMs?: number;
+  readonly others?: readonly { readonly covered: Position | null; readonly watermarkMs?: number }[];
 }
 
 function progressOf(stored: StoredProgress | undefined): OutboxProgress {
-  const { covered, snapshotAt, watermarkMs } = stored ?? { covered: null, snapshotAt: null };
-  const progress = { covered: covered ?? undefined, snapshotAt: snapshotAt ?? undefined };
-  return watermarkMs === undefined ? progress : { ...progress, watermarkMs };
+  if (stored === undefined) return { covered: undefined, snapshotAt: undefined };
+  const { covered, snapshotAt, others, ...rest } = stored;
+  const further = others?.map((other) => ({ ...other, covered: other.covered ?? undefined }));
+  const own = { covered: covered ?? undefined, snapshotAt: snapshotAt ?? undefined, ...rest };
+  return further === undefined ? own : { ...own, others: further };
 }
 
-const encodeProgress = ({ covered, snapshotAt, watermarkMs }: OutboxProgress): Uint8Array => {
-  const stored: StoredProgress = { covered: covered ?? null, snapshotAt: snapshotAt ?? null };
-  return encodeEvents([watermarkMs === undefined ? stored : { ...stored, watermarkMs }], { asRecords: false });
-};
+function encodeProgress({ covered, snapshotAt, others, ...rest }: OutboxProgress): Uint8Array {
+  const own: StoredProgress = { covered: covered ?? null, snapshotAt: snapshotAt ?? null, ...rest };
+  const further = others?.map((other) => ({ ...other, covered: other.covered ?? null }));
+  return encodeEvents([further === undefined ? own : { ...own, others: further }], { asRecords: false });
+}

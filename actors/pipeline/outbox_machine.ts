@@ -13,13 +13,21 @@
  *       the log.
  *   B5. Where the input lost its tail, a snapshot is dropped and rebuilt from the inputs that are left (E9). Tables stay as
  *       they were stored: the store that lost the input's tail has lost the calls that covered it.
- *   B6. The clock moves a watermark only while the input has no record left and a timer waits. The tick is stored with
- *       whatever it caused.
+ *   B6. The clock moves a watermark only where inputs have told that they wait for it: while a timer or a record waits, and
+ *       an idle input has no record left. The tick is stored with whatever it caused.
  *   B7. Outputs have ascending sequences: those of their input, or the next index behind the last output (E3).
  */
 import { backoffMs, shortenedMs } from "../../protocols/clock.ts";
+import type { Event } from "../../protocols/event.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
+
+/** Where a further input stands. */
+export interface InputProgress {
+  readonly covered: Position | undefined;
+  /** The watermark of the input, in ms since 1970; absent where none is known. */
+  readonly watermarkMs?: number;
+}
 
 export const OUTBOX_LIMITS = {
   retryFirstMs: 50,
@@ -34,14 +42,17 @@ export const OUTBOX_LIMITS = {
 export interface OutboxOutput {
   readonly sequence: Sequence;
   readonly event: unknown;
+  /** The event that the output was made of; absent for an output of a timer. */
+  readonly input?: Event;
 }
 
 /** How a pipeline keeps its state. */
 export interface OutboxSettings {
-  /** True where the state is in tables, which are stored with every call: no input is ever run again. */
-  readonly keepsTables: boolean;
-  /** How long the input must be idle before a tick moves the watermark, in ms (B6). */
-  readonly idleAfterMs: number;
+  /**
+   * True where the whole state is stored with every call, so that no input is ever run again: for tables, and for several
+   * inputs, which could be merged in another order.
+   */
+  readonly isExact: boolean;
 }
 
 /** The progress that a restart begins from, stored in one call with the outputs. */
@@ -50,8 +61,10 @@ export interface OutboxProgress {
   readonly covered: Position | undefined;
   /** The state was snapshotted after this input; at or below `covered`. */
   readonly snapshotAt: Position | undefined;
-  /** The watermark after the covered inputs, in ms since 1970; absent where none is known. */
+  /** The watermark of the first input, in ms since 1970; absent where none is known. */
   readonly watermarkMs?: number;
+  /** The progress of the further inputs; the machine only passes it on. */
+  readonly others?: readonly InputProgress[];
 }
 
 export interface OutboxState {
@@ -65,20 +78,18 @@ export interface OutboxState {
   failures: number;
   silentInputs: number;
   inputsSinceSnapshot: number;
-  watermarkMs: number | undefined;
-  /** A timer of a step waits for the watermark. */
-  hasTimers: boolean;
+  /** How long the inputs wait for the clock; undefined where nothing does (B6). */
+  waitMs: number | undefined;
   /** Counts the turns, so that a tick that is due no longer fits does nothing. */
   turn: number;
   /** The turn for which a tick is awaited. */
   tickTurn: number | undefined;
   pending:
     | {
-        readonly end: Position;
+        readonly progress: OutboxProgress;
         readonly takesSnapshot: boolean;
         readonly last: Sequence | undefined;
         readonly outputs: number;
-        readonly watermarkMs: number | undefined;
       }
     | undefined;
 }
@@ -89,15 +100,15 @@ export type OutboxMessage =
       readonly type: "opened";
       readonly progress: OutboxProgress;
       readonly last: Sequence | undefined;
-      readonly hasTimers?: boolean;
     }
   | { readonly type: "advanced" }
-  | { readonly type: "read_records"; readonly end: Position | undefined }
+  /** Whether there is something to run: records, or a watermark that a timer waits for. */
+  | { readonly type: "read_records"; readonly hasWork: boolean; readonly waitMs?: number }
   | { readonly type: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
   | { readonly type: "read_truncated"; readonly resume: Position | undefined; readonly divergence: number }
   | {
       readonly type: "ran";
-      /** The last input; undefined after a tick before any input. */
+      /** The last record of the first input; undefined before any. */
       readonly end: Position | undefined;
       readonly inputs: number;
       readonly outputs: readonly OutboxOutput[];
@@ -105,7 +116,7 @@ export type OutboxMessage =
       /** The tables have changed. */
       readonly hasChanges?: boolean;
       readonly watermarkMs?: number;
-      readonly hasTimers?: boolean;
+      readonly others?: readonly InputProgress[];
     }
   | { readonly type: "tick_due"; readonly turn: number }
   | { readonly type: "appended" }
@@ -116,11 +127,10 @@ export type OutboxMessage =
 export type OutboxEffect =
   /** Open the chain, restore the snapshot, read the progress. */
   | { readonly type: "open" }
-  | { readonly type: "read"; readonly after: Position | undefined }
+  /** Reads the first input after `after`, and the others. `tickMs`: idle inputs advance to this time of the clock. */
+  | { readonly type: "read"; readonly after: Position | undefined; readonly tickMs?: number }
   /** Run the steps on the inputs read last; answered by `ran`. */
   | { readonly type: "run" }
-  /** Move the watermark to the owner's clock, and run the steps without inputs; answered by `ran`. */
-  | { readonly type: "tick"; readonly nowMs: number }
   | { readonly type: "await_tick"; readonly turn: number; readonly delayMs: number }
   | {
       readonly type: "append";
@@ -138,8 +148,9 @@ export type OutboxEffect =
 export type OutboxReport =
   | { readonly kind: "covered"; readonly progress: OutboxProgress; readonly outputs: number }
   | { readonly kind: "retry"; readonly reason: string; readonly delayMs: number }
-  | { readonly kind: "trimmed"; readonly firstOffset: number }
-  | { readonly kind: "truncated"; readonly divergence: number };
+  /** `stream` names a further input. */
+  | { readonly kind: "trimmed"; readonly firstOffset: number; readonly stream?: string }
+  | { readonly kind: "truncated"; readonly divergence: number; readonly stream?: string };
 
 type Result = readonly [OutboxState, readonly OutboxEffect[]];
 
@@ -154,8 +165,7 @@ export const createOutbox = (settings: OutboxSettings): OutboxState => ({
   failures: 0,
   silentInputs: 0,
   inputsSinceSnapshot: 0,
-  watermarkMs: undefined,
-  hasTimers: false,
+  waitMs: undefined,
   turn: 0,
   tickTurn: undefined,
   pending: undefined,
@@ -174,7 +184,7 @@ export function stepOutbox(state: OutboxState, message: OutboxMessage, nowMs: nu
       state.hasMore = true;
       return [state, next(state)];
     case "read_records":
-      return readRecords(state, message.end);
+      return readRecords(state, message);
     case "read_trimmed": {
       const report = { kind: "trimmed", firstOffset: message.firstOffset } as const;
       return [state, [{ type: "report", report }, ...goOn(state, message.resume)]];
@@ -199,8 +209,7 @@ function opened(state: OutboxState, message: Extract<OutboxMessage, { type: "ope
   state.covered = message.progress.covered;
   state.snapshotAt = message.progress.snapshotAt;
   state.cursor = message.progress.snapshotAt;
-  state.watermarkMs = message.progress.watermarkMs;
-  state.hasTimers = message.hasTimers === true;
+  state.waitMs = undefined;
   state.last = message.last;
   state.silentInputs = 0;
   state.inputsSinceSnapshot = 0;
@@ -221,22 +230,24 @@ function next(state: OutboxState): readonly OutboxEffect[] {
 
 /** B6 */
 function awaitTick(state: OutboxState): readonly OutboxEffect[] {
-  if (!state.hasTimers || state.tickTurn === state.turn) return [];
+  if (state.waitMs === undefined || state.tickTurn === state.turn) return [];
   state.tickTurn = state.turn;
-  return [{ type: "await_tick", turn: state.turn, delayMs: state.settings.idleAfterMs }];
+  return [{ type: "await_tick", turn: state.turn, delayMs: state.waitMs }];
 }
 
 /** B6: a tick that was awaited before the last read is for another turn. */
 function tickDue(state: OutboxState, turn: number, nowMs: number): Result {
   if (state.phase !== "idle" || state.turn !== turn) return [state, []];
   state.turn += 1;
-  state.phase = "running";
-  return [state, [{ type: "tick", nowMs }]];
+  state.phase = "reading";
+  state.hasMore = false;
+  return [state, [{ type: "read", after: state.cursor, tickMs: nowMs }]];
 }
 
-function readRecords(state: OutboxState, end: Position | undefined): Result {
+function readRecords(state: OutboxState, message: Extract<OutboxMessage, { type: "read_records" }>): Result {
   if (state.phase !== "reading") return [state, []];
-  if (end === undefined) {
+  state.waitMs = message.waitMs;
+  if (!message.hasWork) {
     state.phase = "idle";
     return [state, next(state)];
   }
@@ -255,7 +266,7 @@ function goOn(state: OutboxState, cursor: Position | undefined): readonly Outbox
 /** B5: runs the inputs that are left from their beginning. No output up to the divergence is appended again. */
 function truncated(state: OutboxState, message: Extract<OutboxMessage, { type: "read_truncated" }>): Result {
   const report: OutboxEffect = { type: "report", report: { kind: "truncated", divergence: message.divergence } };
-  if (state.settings.keepsTables) return [state, [report, ...goOn(state, message.resume)]];
+  if (state.settings.isExact) return [state, [report, ...goOn(state, message.resume)]];
   if (comparePositions(state.covered, message.resume) > 0) state.covered = message.resume;
   state.snapshotAt = undefined;
   return [state, [report, { type: "forget_state" }, ...goOn(state, undefined)]];
@@ -263,40 +274,38 @@ function truncated(state: OutboxState, message: Extract<OutboxMessage, { type: "
 
 function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }>): Result {
   if (state.phase !== "running") return [state, []];
+  const { isExact } = state.settings;
   const end = message.end ?? state.covered;
   state.cursor = end;
   state.inputsSinceSnapshot += message.inputs;
   state.silentInputs += message.inputs;
-  state.watermarkMs = message.watermarkMs ?? state.watermarkMs;
-  state.hasTimers = message.hasTimers === true;
   const outputs = sequenced(state, message.outputs);
   const isSilent = outputs.length === 0 && message.hasChanges !== true;
-  if (
-    end === undefined ||
-    isRebuilding(state, end) ||
-    (isSilent && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)
-  ) {
+  if (isRebuilding(state, end) || (isSilent && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)) {
     state.phase = "idle";
     return [state, next(state)];
   }
-  const takesSnapshot = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
-  const { watermarkMs } = state;
-  const progress = { covered: end, snapshotAt: takesSnapshot ? end : state.snapshotAt };
-  const stored = watermarkMs === undefined ? progress : { ...progress, watermarkMs };
+  const isDue = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
+  const takesSnapshot = isExact || isDue;
+  const progress: OutboxProgress = {
+    ...{ covered: end, snapshotAt: takesSnapshot ? end : state.snapshotAt },
+    ...(message.watermarkMs === undefined ? {} : { watermarkMs: message.watermarkMs }),
+    ...(message.others === undefined ? {} : { others: message.others }),
+  };
   const last = outputs.at(-1)?.sequence ?? state.last;
-  state.pending = { end, takesSnapshot, last, outputs: outputs.length, watermarkMs };
+  state.pending = { progress, takesSnapshot, last, outputs: outputs.length };
   state.phase = "appending";
-  return [state, [{ type: "append", previous: state.last, outputs, progress: stored, takesSnapshot }]];
+  return [state, [{ type: "append", previous: state.last, outputs, progress, takesSnapshot }]];
 }
 
 /** B2 */
-const isRebuilding = ({ settings, covered }: OutboxState, end: Position): boolean =>
-  !settings.keepsTables && comparePositions(end, covered) <= 0;
+const isRebuilding = ({ settings, covered }: OutboxState, end: Position | undefined): boolean =>
+  !settings.isExact && comparePositions(end, covered) <= 0;
 
 /** B2, B7: the outputs that are appended, each behind the one before. */
 function sequenced(state: OutboxState, outputs: readonly OutboxOutput[]): readonly OutboxOutput[] {
   let last = state.last;
-  const fresh = state.settings.keepsTables ? outputs : outputs.filter((output) => isFresh(state, output));
+  const fresh = state.settings.isExact ? outputs : outputs.filter((output) => isFresh(state, output));
   return fresh.map((output) => {
     const sequence =
       last !== undefined && compareSequences(output.sequence, last) <= 0 ? behind(last) : output.sequence;
@@ -314,18 +323,18 @@ const isFresh = (state: OutboxState, { sequence }: OutboxOutput): boolean =>
 function appended(state: OutboxState): Result {
   const done = state.pending;
   if (state.phase !== "appending" || done === undefined) return [state, []];
-  state.covered = done.end;
+  const { progress, outputs } = done;
+  state.covered = progress.covered;
   state.last = done.last;
   if (done.takesSnapshot) {
-    state.snapshotAt = done.end;
+    state.snapshotAt = progress.covered;
     state.inputsSinceSnapshot = 0;
   }
   state.silentInputs = 0;
   state.failures = 0;
   state.pending = undefined;
   state.phase = "idle";
-  const progress = { covered: state.covered, snapshotAt: state.snapshotAt };
-  return [state, [{ type: "report", report: { kind: "covered", progress, outputs: done.outputs } }, ...next(state)]];
+  return [state, [{ type: "report", report: { kind: "covered", progress, outputs } }, ...next(state)]];
 }
 
 /** B3: after any failure the chain is opened and the state restored, before anything else. */

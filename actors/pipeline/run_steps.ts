@@ -4,7 +4,7 @@
  */
 import { invariant, type RejectedCode } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import { type Position, position } from "../../protocols/position.ts";
+import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
 import type { StepBatch, StepInstance, StepOutput, Watermarks } from "./step.ts";
 
 /** The most outputs of one record: a step that makes several would otherwise multiply them at each step. */
@@ -113,6 +113,7 @@ class Output implements StepOutput {
   readonly #onProgress: Progress | undefined;
   readonly #events: Event[] = [];
   readonly #positions: Position[] = [];
+  readonly #sources: PartitionReference[] = [];
   readonly #timesMs: number[] = [];
   readonly #beforeMs: number[] = [];
   readonly #after: (number | undefined)[] = [];
@@ -134,8 +135,9 @@ class Output implements StepOutput {
       this.#overflow(record);
       return;
     }
-    const { positions, timesMs, watermarks } = this.#from.batch;
+    const { positions, timesMs, sources, watermarks } = this.#from.batch;
     if (record === NO_ROW) this.#after[this.#events.length] = this.#from.after[row];
+    this.#addSource(sources?.[row]);
     this.#add(record, event, positions[row] as Position, timesMs[row] as number, watermarks?.beforeMs[row]);
   }
 
@@ -145,6 +147,7 @@ class Output implements StepOutput {
     const after = watermarks === undefined ? NO_ROW : rowThatReached(dueMs, watermarks, positions.length);
     const position = after === NO_ROW ? watermarks?.after : positions[after];
     this.#after[this.#events.length] = after;
+    if (this.#from.batch.sources !== undefined) this.#addSource(this.#from.batch.partition);
     this.#add(NO_ROW, event, position ?? BEFORE_ALL, timeMs, Number.NEGATIVE_INFINITY);
   }
 
@@ -173,14 +176,19 @@ class Output implements StepOutput {
     if (beforeMs !== undefined) this.#beforeMs.push(beforeMs);
   }
 
+  #addSource(source: PartitionReference | undefined): void {
+    if (source !== undefined) this.#sources.push(source);
+  }
+
   /** @param kept indexes of the outputs that are kept; undefined: all of them */
   #reached(kept: readonly number[] | undefined, failures: ReadonlyMap<number, StepFailure>): Reached {
     const pick = <Value>(column: readonly Value[]): readonly Value[] =>
       kept === undefined ? column : kept.map((at) => column[at] as Value);
-    const { partition, watermarks } = this.#from.batch;
+    const { partition, sources, watermarks } = this.#from.batch;
     const columns = { events: pick(this.#events), positions: pick(this.#positions), timesMs: pick(this.#timesMs) };
     const more = watermarks === undefined ? {} : { watermarks: { ...watermarks, beforeMs: pick(this.#beforeMs) } };
-    const batch = { partition, ...columns, ...more };
+    const from = sources === undefined ? {} : { sources: pick(this.#sources) };
+    const batch = { partition, ...columns, ...from, ...more };
     return { first: this.#from.first, batch, rows: pick(this.#rows), after: pick(this.#after), failures };
   }
 

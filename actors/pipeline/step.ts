@@ -23,6 +23,8 @@ export interface StepBatch {
   readonly positions: readonly Position[];
   /** Event time of that record, in ms since 1970. */
   readonly timesMs: ArrayLike<number>;
+  /** The partition of each record, where the pipeline reads several streams. */
+  readonly sources?: readonly PartitionReference[];
   /** Absent for a pipeline that runs once for each sink, whose steps have no timers. */
   readonly watermarks?: Watermarks;
 }

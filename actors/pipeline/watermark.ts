@@ -34,6 +34,11 @@ export class InputWatermark {
     return this.#ms;
   }
 
+  /** The greatest event time seen, or the last tick. */
+  get latestMs(): number {
+    return this.#ms + this.#settings.outOfOrderMs;
+  }
+
   /** Takes the event time of a record. False for a record from the future (W2). */
   see(timeMs: number, appendedAtMs: number): boolean {
     const { outOfOrderMs, skewMs } = this.#settings;

@@ -4,28 +4,24 @@
  */
 import { reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
-import type { Sequence } from "../../../protocols/sequence.ts";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
 import type { OutboxOutput } from "../outbox_machine.ts";
 import type { OutboxRecord } from "../outbox_record.ts";
 
-/** Answers the input that the output with this sequence was made of. */
-type InputOf = (sequence: Sequence) => Event | undefined;
-
-/** Encodes all outputs as one batch. `inputOf` is asked for the dead letter of an output. */
-export function encodeOutputs(outputs: readonly OutboxOutput[], inputOf: InputOf): Uint8Array {
+/** Encodes all outputs as one batch. */
+export function encodeOutputs(outputs: readonly OutboxOutput[]): Uint8Array {
   const events = outputs.map(({ event }) => event);
   try {
     return encodeEvents(events, { asRecords: true });
   } catch (error) {
-    const storable = outputs.map((output) => storableOf(output, inputOf));
+    const storable = outputs.map(storableOf);
     // Each output can be encoded by itself, so the fault is no output's.
     if (storable.every((event, at) => event === events[at])) throw error;
     return encodeEvents(storable, { asRecords: true });
   }
 }
 
-function storableOf({ sequence, event }: OutboxOutput, inputOf: InputOf): unknown {
+function storableOf({ sequence, event, input }: OutboxOutput): unknown {
   try {
     encodeEvents([event], { asRecords: false });
     return event;
@@ -33,6 +29,6 @@ function storableOf({ sequence, event }: OutboxOutput, inputOf: InputOf): unknow
     const why = reasonOf(error);
     const reason = `Cannot store output ${sequence[2]} of the record as each of its values must have a form in MessagePack: ${why}`;
     const { event: _output, ...base } = event as OutboxRecord & { readonly event?: Event };
-    return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: inputOf(sequence) ?? {} } };
+    return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: input ?? {} } };
   }
 }

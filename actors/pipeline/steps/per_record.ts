@@ -53,12 +53,15 @@ async function started(run: RecordFunction, batch: StepBatch, row: number): Prom
   return await run(batch.events[row] as Event, contextOf(batch, row));
 }
 
-export const contextOf = ({ partition, positions, timesMs }: StepBatch, row: number): StepContext => ({
-  stream: partition.stream,
-  partition: partition.partition,
-  position: positions[row] as StepContext["position"],
-  timeMs: timesMs[row] as number,
-});
+export function contextOf({ partition, sources, positions, timesMs }: StepBatch, row: number): StepContext {
+  const { stream, partition: number } = sources?.[row] ?? partition;
+  return {
+    stream,
+    partition: number,
+    position: positions[row] as StepContext["position"],
+    timeMs: timesMs[row] as number,
+  };
+}
 
 function rejectRow(error: unknown, row: number, out: StepOutput): void {
   if (error instanceof UnavailableError || error instanceof OverloadedError) throw error;

@@ -12,8 +12,8 @@ import { comparePositions, type Position, position } from "../../../protocols/po
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 
-const SNAPSHOTS = { keepsTables: false, idleAfterMs: 5_000 };
-const TABLES = { keepsTables: true, idleAfterMs: 5_000 };
+const SNAPSHOTS = { isExact: false };
+const TABLES = { isExact: true };
 
 interface Computed {
   readonly seen: number;
@@ -77,7 +77,7 @@ function simulate(seed: number, bug: Bug): ModelPartition {
       case "read": {
         const from = log.inputs.findIndex((at) => comparePositions(at, effect.after) > 0);
         read = from < 0 ? [] : log.inputs.slice(from, from + 1 + Math.floor(random() * 7));
-        return { type: "read_records", end: read.at(-1) };
+        return { type: "read_records", hasWork: read.length > 0 };
       }
       case "run": {
         const outputs = read.flatMap((at): OutboxOutput[] => {
@@ -99,7 +99,6 @@ function simulate(seed: number, bug: Bug): ModelPartition {
       case "wait":
         return { type: "retry_due" };
       case "report":
-      case "tick":
       case "await_tick":
         return undefined;
     }
@@ -187,7 +186,7 @@ function appending() {
   const [state] = stepOutbox(createOutbox(SNAPSHOTS), { type: "begin" }, 0);
   const tell = (message: OutboxMessage) => stepOutbox(state, message, 0)[1].map(({ type }) => type);
   tell({ type: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
-  tell({ type: "read_records", end: position(5, 0) });
+  tell({ type: "read_records", hasWork: true });
   const outputs = [{ sequence: [5, 0, 0], event: {} }] as const;
   const effects = tell({ type: "ran", end: position(5, 0), inputs: 1, outputs, isStateSmall: true });
   assert.equal(effects, ["append"]);
@@ -229,61 +228,67 @@ test("B5: where the input lost its tail, the state is dropped and rebuilt from t
   assert.is(read?.type === "read" ? read.after : "none", undefined);
 });
 
-/** A machine of a pipeline with tables, that has handled the input at 5/0. */
-function idle(hasTimers: boolean) {
+/** A machine of a pipeline with tables, that has handled the input at 5/0. `waitMs`: as the inputs tell after it. */
+function idle(waitMs?: number) {
   const [state] = stepOutbox(createOutbox(TABLES), { type: "begin" }, 0);
   const tell = (message: OutboxMessage, nowMs = 0) => stepOutbox(state, message, nowMs)[1];
+  const nothing = { type: "read_records", hasWork: false, ...(waitMs === undefined ? {} : { waitMs }) } as const;
   tell({ type: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
-  tell({ type: "read_records", end: position(5, 0) });
+  tell({ type: "read_records", hasWork: true });
   const ran = { type: "ran", end: position(5, 0), inputs: 1, outputs: [], isStateSmall: true } as const;
-  const [append] = tell({ ...ran, hasChanges: true, watermarkMs: 70, hasTimers });
+  const [append] = tell({ ...ran, hasChanges: true, watermarkMs: 70, others: [{ covered: position(9, 3) }] });
   tell({ type: "appended" });
-  return { state, tell, append, rest: tell({ type: "read_records", end: undefined }) };
+  return { state, tell, append, nothing, rest: tell(nothing) };
 }
 
-test("B1: what changed of the tables is stored with the watermark, also where no output was made", () => {
-  const { append } = idle(false);
+const turnOf = (effects: readonly OutboxEffect[]): number => {
+  const awaited = effects.find((effect) => effect.type === "await_tick");
+  return awaited?.type === "await_tick" ? awaited.turn : -1;
+};
+
+test("B1: what changed of the tables is stored with the progress of all inputs, also where no output was made", () => {
+  const { append } = idle();
   assert.equal(append?.type === "append" ? append.progress : append, {
     ...{ covered: position(5, 0), snapshotAt: position(5, 0) },
-    watermarkMs: 70,
+    ...{ watermarkMs: 70, others: [{ covered: position(9, 3) }] },
   });
 });
 
-test("B6: a tick is awaited only while a timer waits, and is due only while the input has no record left", () => {
-  assert.equal(idle(false).rest, []);
-  const { tell, rest } = idle(true);
-  const [awaited] = rest;
-  const turn = awaited?.type === "await_tick" ? awaited.turn : -1;
+test("B6: a tick is awaited only while inputs wait for the clock, and none comes where a record was read since", () => {
+  assert.equal(idle().rest, []);
+  const { tell, nothing, rest } = idle(5_000);
+  const turn = turnOf(rest);
   assert.equal(rest, [{ type: "await_tick", turn, delayMs: 5_000 }]);
   tell({ type: "advanced" });
   assert.equal(tell({ type: "tick_due", turn }, 9_000), [], "a record is being read");
-  assert.equal(tell({ type: "read_records", end: undefined }), [
-    { type: "await_tick", turn: turn + 1, delayMs: 5_000 },
-  ]);
+  assert.equal(tell(nothing), [{ type: "await_tick", turn: turn + 1, delayMs: 5_000 }]);
   assert.equal(tell({ type: "tick_due", turn }, 9_000), [], "the tick was awaited before the record");
-  assert.equal(tell({ type: "tick_due", turn: turn + 1 }, 9_000), [{ type: "tick", nowMs: 9_000 }]);
+  const due = tell({ type: "tick_due", turn: turn + 1 }, 9_000);
+  assert.equal(due, [{ type: "read", after: position(5, 0), tickMs: 9_000 }]);
 });
 
 test("B7: events of timers go on behind the last output, turn after turn", () => {
-  const { tell, rest } = idle(true);
-  const turn = rest[0]?.type === "await_tick" ? rest[0].turn : -1;
+  const { tell, nothing, rest } = idle(5_000);
   const pane = { sequence: [5, 0, 0], event: {} } as const;
-  const ran = { type: "ran", end: undefined, inputs: 0, isStateSmall: true, hasTimers: true } as const;
+  const ran = { type: "ran", end: undefined, inputs: 0, isStateSmall: true } as const;
   const sequences = (effects: readonly OutboxEffect[]) =>
     effects.flatMap((effect) => (effect.type === "append" ? effect.outputs.map(({ sequence }) => sequence) : []));
-  tell({ type: "tick_due", turn }, 1);
+  const tick = (turn: number) => {
+    tell({ type: "tick_due", turn }, 1);
+    tell({ type: "read_records", hasWork: true });
+  };
+  tick(turnOf(rest));
   assert.equal(sequences(tell({ ...ran, outputs: [pane, pane] })), [
     [5, 0, 0],
     [5, 0, 1],
   ]);
-  const awaited = tell({ type: "appended" }).find((effect) => effect.type === "await_tick");
-  const again = awaited?.type === "await_tick" ? awaited.turn : -1;
-  tell({ type: "tick_due", turn: again }, 2);
+  tell({ type: "appended" });
+  tick(turnOf(tell(nothing)));
   assert.equal(sequences(tell({ ...ran, outputs: [pane] })), [[5, 0, 2]]);
 });
 
 test("B5: tables stay as they were stored where the input lost its tail", () => {
-  const { state, tell } = idle(false);
+  const { state, tell } = idle();
   tell({ type: "advanced" });
   const effects = tell({ type: "read_truncated", divergence: 0, resume: undefined });
   assert.equal(

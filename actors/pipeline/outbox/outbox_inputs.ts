@@ -1,0 +1,346 @@
+/**
+ * The inputs of a pipeline in one partition: reads them ahead, merges several by event time, and follows their watermarks.
+ * Decides which records the steps are given next, and how long an idle input is waited for.
+ *
+ *   Q1. Records of one input keep their order. Several inputs are merged by the greatest event time that each has shown so
+ *       far, then by their place in the configuration. So the order follows from the records and the recorded ticks.
+ *   Q2. No record is taken while an input that has nothing to read may still bring an earlier one: until that input has a
+ *       record, or advances by a tick (watermark W3).
+ *   Q3. Only an input that was read to its committed end can tick, once it has brought no record for `idleAfterMs`.
+ *   Q4. The watermark of the pipeline is the least one of its inputs.
+ */
+import type { Event } from "../../../protocols/event.ts";
+import { comparePositions, cursorBefore, type PartitionReference, type Position } from "../../../protocols/position.ts";
+import type { DecodedBatch } from "../../log/decoded_batch.ts";
+import type { ReadResult, RecordBatch } from "../../log/log.ts";
+import type { PartitionView } from "../../partition/partition_feed.ts";
+import type { InputProgress } from "../outbox_machine.ts";
+import type { StepFailure } from "../run_steps.ts";
+import type { StepBatch } from "../step.ts";
+import { InputWatermark, type TimeSettings } from "../watermark.ts";
+
+/** Bytes of one input read for one turn: a failed append has to run them again. */
+const READ_BYTES_MAX = 262_144;
+/** Records of several inputs that one turn merges at most. */
+const MERGED_ROWS_MAX = 5_000;
+
+export interface OutboxInput {
+  readonly partition: PartitionReference;
+  /** Undefined while no owner of the partition is known. */
+  view(): Pick<PartitionView, "ready" | "read" | "bounds" | "committedOffset"> | undefined;
+  decode(batch: RecordBatch): DecodedBatch;
+  timeOf(event: Event, appendedAtMs: number): number;
+}
+
+/** A loss of records that were not read yet, or that were read already. */
+export type InputLoss = Extract<ReadResult, { kind: "trimmed" | "truncated" }> & {
+  readonly resume: Position | undefined;
+};
+
+/** Records for the steps, by columns, with those that are set aside before any step. */
+export interface TakenRows {
+  /** All records taken; `failures` names those that no step is given. */
+  readonly batch: StepBatch;
+  /** Appended before the steps see them: the first row of `batch` lies behind this record. */
+  readonly failures: ReadonlyMap<number, StepFailure>;
+  traceparentOf(row: number): string | undefined;
+}
+
+const NO_FAILURES: ReadonlyMap<number, StepFailure> = new Map();
+
+export class OutboxInputs {
+  readonly #readings: readonly Reading[];
+  readonly #time: TimeSettings;
+  readonly #usesTime: boolean;
+  /** The last record taken, of any input. */
+  #last: Position | undefined;
+
+  constructor(inputs: readonly OutboxInput[], time: TimeSettings, usesTime: boolean, nowMs: number) {
+    this.#readings = inputs.map((input) => new Reading(input, time, nowMs));
+    this.#time = time;
+    this.#usesTime = usesTime || inputs.length > 1;
+  }
+
+  /** Goes on from stored progress, that of the first input first. */
+  begin(progress: readonly InputProgress[], nowMs: number): void {
+    for (const [at, reading] of this.#readings.entries()) reading.begin(progress[at], nowMs);
+    this.#last = progress[0]?.covered;
+  }
+
+  get progress(): readonly InputProgress[] {
+    return this.#readings.map(({ taken, watermark }) =>
+      Number.isFinite(watermark.ms) ? { covered: taken, watermarkMs: watermark.ms } : { covered: taken },
+    );
+  }
+
+  /**
+   * Reads inputs that have nothing in memory. Answers the losses by the input's index; the next call reads behind them.
+   *
+   * @param after the record behind which the first input is read
+   */
+  async refill(after: Position | undefined, nowMs: number): Promise<ReadonlyMap<number, InputLoss>> {
+    this.#readings[0]?.seek(after);
+    const losses = new Map<number, InputLoss>();
+    for (const [at, reading] of this.#readings.entries()) {
+      const loss = await reading.refill(nowMs);
+      if (loss !== undefined) losses.set(at, loss);
+    }
+    return losses;
+  }
+
+  /** Q3. Answers whether a watermark has moved. */
+  tick(nowMs: number): boolean {
+    const idle = this.#readings.filter((reading) => reading.idleLeftMs(this.#time, nowMs) === 0);
+    for (const { watermark } of idle) watermark.tick(nowMs);
+    return idle.length > 0;
+  }
+
+  /** Time until an idle input can tick, in ms; undefined where none waits for the clock. */
+  waitMs(nowMs: number): number | undefined {
+    const left = this.#readings.flatMap((reading) => reading.idleLeftMs(this.#time, nowMs) ?? []);
+    return left.length === 0 ? undefined : Math.max(1, Math.min(...left));
+  }
+
+  /** Whether records wait for another input (Q2). */
+  get isBlocked(): boolean {
+    return this.#readings.some(({ head }) => head !== undefined);
+  }
+
+  /** The records that the steps are given next. */
+  take(): readonly TakenRows[] {
+    const [only, ...others] = this.#readings;
+    if (only === undefined) return [];
+    if (others.length > 0) return this.#merge();
+    return only.takeAll().map(({ batch, first }) => this.#rowsOf(only, batch, first));
+  }
+
+  /** A batch without records, by which the steps see the watermark. */
+  get nothing(): TakenRows {
+    const [{ input } = { input: undefined }] = this.#readings;
+    const partition = input?.partition as PartitionReference;
+    const watermarks = { beforeMs: [], after: this.#last, endMs: this.#watermarkMs };
+    const batch = { partition, events: [], positions: [], timesMs: [], watermarks };
+    return { batch, failures: NO_FAILURES, traceparentOf: () => undefined };
+  }
+
+  /** Q4 */
+  get #watermarkMs(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { watermark } of this.#readings) least = Math.min(least, watermark.ms);
+    return least;
+  }
+
+  #rowsOf({ input, watermark }: Reading, batch: DecodedBatch, first: number): TakenRows {
+    const events = first === 0 ? batch.events : batch.events.slice(first);
+    const positions = first === 0 ? batch.positions : batch.positions.slice(first);
+    const { appendedAtMs } = batch.stored;
+    const timesMs = events.map((event) => input.timeOf(event, appendedAtMs));
+    const after = this.#last;
+    this.#last = positions.at(-1) ?? after;
+    const traceparentOf = (row: number) => batch.traceparentOf(first + row);
+    const plain = { partition: input.partition, events, positions, timesMs };
+    if (!this.#usesTime) return { batch: plain, failures: NO_FAILURES, traceparentOf };
+    const failures = new Map<number, StepFailure>();
+    const beforeMs = timesMs.map((timeMs, row) => {
+      const before = watermark.ms;
+      if (!watermark.see(timeMs, appendedAtMs)) failures.set(row, fromFuture(timeMs, appendedAtMs));
+      return before;
+    });
+    const watermarks = { beforeMs, after, endMs: watermark.ms };
+    return { batch: { ...plain, watermarks }, failures, traceparentOf };
+  }
+
+  /** Q1, Q2 */
+  #merge(): readonly TakenRows[] {
+    const rows = new MergedRows(this.#readings[0]?.input.partition as PartitionReference, this.#last);
+    while (rows.size < MERGED_ROWS_MAX) {
+      const next = this.#earliest();
+      if (next === undefined) break;
+      const head = next.takeHead();
+      if (head === undefined) break;
+      const beforeMs = this.#watermarkMs;
+      const isTimely = next.watermark.see(head.timeMs, head.appendedAtMs);
+      rows.add(head, next.input.partition, beforeMs, isTimely);
+      this.#last = head.position;
+    }
+    return rows.size === 0 ? [] : [rows.end(this.#watermarkMs)];
+  }
+
+  /** The input whose record comes next; undefined where an earlier one may still come. */
+  #earliest(): Reading | undefined {
+    let earliest: Reading | undefined;
+    for (const reading of this.#readings) {
+      if (reading.head !== undefined && (earliest === undefined || reading.clockMs < earliest.clockMs))
+        earliest = reading;
+    }
+    const isFirst = this.#readings.every(
+      (reading) => reading.head !== undefined || (earliest !== undefined && reading.clockMs >= earliest.clockMs),
+    );
+    return isFirst ? earliest : undefined;
+  }
+}
+
+interface Head {
+  readonly event: Event;
+  readonly position: Position;
+  readonly timeMs: number;
+  readonly appendedAtMs: number;
+  readonly traceparent: string | undefined;
+}
+
+/** One input: records read ahead, and how far they were taken. */
+class Reading {
+  readonly input: OutboxInput;
+  readonly #time: TimeSettings;
+  watermark: InputWatermark;
+  taken: Position | undefined;
+  #readTo: Position | undefined;
+  #ahead: { readonly batch: DecodedBatch; readonly first: number }[] = [];
+  #head: Head | undefined;
+  #isAtEnd = false;
+  #lastRecordMs: number;
+
+  constructor(input: OutboxInput, time: TimeSettings, nowMs: number) {
+    this.input = input;
+    this.#time = time;
+    this.watermark = new InputWatermark(time);
+    this.#lastRecordMs = nowMs;
+  }
+
+  begin(progress: InputProgress | undefined, nowMs: number): void {
+    this.watermark = new InputWatermark(this.#time, progress?.watermarkMs);
+    this.taken = progress?.covered;
+    this.#readTo = this.taken;
+    this.#ahead = [];
+    this.#head = undefined;
+    this.#isAtEnd = false;
+    this.#lastRecordMs = nowMs;
+  }
+
+  seek(after: Position | undefined): void {
+    if (comparePositions(after, this.taken) === 0) return;
+    this.taken = after;
+    this.#readTo = after;
+    this.#ahead = [];
+    this.#head = undefined;
+  }
+
+  async refill(nowMs: number): Promise<InputLoss | undefined> {
+    if (this.#ahead.length > 0) return undefined;
+    const view = this.input.view();
+    this.#isAtEnd = false;
+    if (view === undefined) return undefined;
+    await view.ready();
+    const result = await view.read("records", this.#readTo, READ_BYTES_MAX);
+    if (result.kind !== "records") {
+      const { epochs } = view.bounds("records");
+      const resume = result.kind === "trimmed" ? cursorBefore(epochs, result.firstOffset) : result.resume;
+      this.taken = resume;
+      this.#readTo = resume;
+      return { ...result, resume };
+    }
+    this.#keep(result.batches, nowMs);
+    this.#isAtEnd = this.#ahead.length === 0 && (this.#readTo?.offset ?? -1) + 1 >= view.committedOffset("records");
+    return undefined;
+  }
+
+  #keep(batches: readonly RecordBatch[], nowMs: number): void {
+    for (const stored of batches) {
+      const batch = this.input.decode(stored);
+      const first = batch.firstRowAfter(this.#readTo);
+      if (first >= batch.events.length) continue;
+      this.#ahead.push({ batch, first });
+      this.#readTo = batch.positions.at(-1);
+      this.#lastRecordMs = nowMs;
+    }
+  }
+
+  /** Time until the input counts as idle, in ms; undefined for one that has records, or whose end is not known. */
+  idleLeftMs({ idleAfterMs }: TimeSettings, nowMs: number): number | undefined {
+    if (!this.#isAtEnd || this.#ahead.length > 0) return undefined;
+    return Math.max(0, this.#lastRecordMs + idleAfterMs - nowMs);
+  }
+
+  takeAll(): readonly { readonly batch: DecodedBatch; readonly first: number }[] {
+    const all = this.#ahead;
+    this.#ahead = [];
+    this.taken = this.#readTo;
+    return all;
+  }
+
+  get head(): Head | undefined {
+    if (this.#head !== undefined) return this.#head;
+    const [ahead] = this.#ahead;
+    if (ahead === undefined) return undefined;
+    const { batch, first } = ahead;
+    const event = batch.events[first] as Event;
+    const { appendedAtMs } = batch.stored;
+    const timeMs = this.input.timeOf(event, appendedAtMs);
+    const position = batch.positions[first] as Position;
+    this.#head = { event, position, timeMs, appendedAtMs, traceparent: batch.traceparentOf(first) };
+    return this.#head;
+  }
+
+  takeHead(): Head | undefined {
+    const { head } = this;
+    const [ahead] = this.#ahead;
+    if (head === undefined || ahead === undefined) return undefined;
+    this.#head = undefined;
+    this.taken = head.position;
+    if (ahead.first + 1 < ahead.batch.events.length) this.#ahead[0] = { batch: ahead.batch, first: ahead.first + 1 };
+    else this.#ahead.shift();
+    return head;
+  }
+
+  /** Q1: the greatest event time that the input has shown, its next record included; or its last tick. */
+  get clockMs(): number {
+    const { head } = this;
+    const shownMs = this.watermark.latestMs;
+    if (head === undefined || head.timeMs > head.appendedAtMs + this.#time.skewMs) return shownMs;
+    return Math.max(shownMs, head.timeMs);
+  }
+}
+
+/** The columns of merged records. */
+class MergedRows {
+  readonly #partition: PartitionReference;
+  readonly #after: Position | undefined;
+  readonly #heads: Head[] = [];
+  readonly #sources: PartitionReference[] = [];
+  readonly #beforeMs: number[] = [];
+  readonly #failures = new Map<number, StepFailure>();
+
+  constructor(partition: PartitionReference, after: Position | undefined) {
+    this.#partition = partition;
+    this.#after = after;
+  }
+
+  get size(): number {
+    return this.#heads.length;
+  }
+
+  add(head: Head, source: PartitionReference, beforeMs: number, isTimely: boolean): void {
+    if (!isTimely) this.#failures.set(this.size, fromFuture(head.timeMs, head.appendedAtMs));
+    this.#heads.push(head);
+    this.#sources.push(source);
+    this.#beforeMs.push(beforeMs);
+  }
+
+  end(endMs: number): TakenRows {
+    const heads = this.#heads;
+    const watermarks = { beforeMs: this.#beforeMs, after: this.#after, endMs };
+    const batch = {
+      ...{ partition: this.#partition, sources: this.#sources, watermarks },
+      events: heads.map(({ event }) => event),
+      positions: heads.map(({ position }) => position),
+      timesMs: heads.map(({ timeMs }) => timeMs),
+    };
+    return { batch, failures: this.#failures, traceparentOf: (row) => heads[row]?.traceparent };
+  }
+}
+
+function fromFuture(timeMs: number, appendedAtMs: number): StepFailure {
+  const [time, appended] = [timeMs, appendedAtMs].map((ms) => new Date(ms).toISOString());
+  const reason = `Cannot take the record as its event time must lie near its append at ${appended}: current value is ${time}`;
+  return { code: "FUTURE_RECORD", path: "", reason };
+}
