@@ -119,7 +119,8 @@ export interface AppendRequest {
   readonly checkpoints?: ReadonlyMap<string, Uint8Array | undefined>;
   /**
    * Batches of other channels, in the same atomic call and under the rule of `checkpoints` (E29). No chain judges them:
-   * the call's own batches, or the fence alone where there are none, decide for all. At most 16; without rejects.
+   * the call's own batches, or the fence alone where there are none, decide for all. At most 16; without rejects; to no
+   * channel that chains judge: neither `records`, `rejected` nor the call's own. A repeated call attaches them again.
    */
   readonly attached?: readonly AttachedBatch[];
 }

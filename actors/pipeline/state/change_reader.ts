@@ -4,8 +4,8 @@
  */
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
 import { CHANGES_VERSION, TOKEN } from "./change_writer.ts";
-import type { StoredKey } from "./state_table.ts";
 import type { HeldValue } from "./state_values.ts";
+import type { StoredKey } from "./table_keys.ts";
 
 /** What a change batch is read into. Tables are named by their place in the batch's head. */
 export interface ChangeTarget {

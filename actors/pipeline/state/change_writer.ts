@@ -10,8 +10,9 @@
  * A time is in ms since 1970, or nil where `at` was never called. A value is a number, a truth value or nil, or else binary
  * data: the MessagePack bytes of any other value. So a reader takes a value over without decoding it.
  */
-import type { StateTable, StoredKey } from "./state_table.ts";
+import type { StateTable } from "./state_table.ts";
 import { type HeldValue, isInteger } from "./state_values.ts";
+import type { StoredKey } from "./table_keys.ts";
 
 export const CHANGES_VERSION = 1;
 
@@ -37,10 +38,10 @@ export class ChangeWriter {
   constructor(tables: readonly StateTable[]) {
     this.#array(1 + 2 * tables.length);
     this.#number(CHANGES_VERSION);
-    for (const { name, timeMs } of tables) {
+    for (const { name, keys } of tables) {
       this.#reserve(name.length * 3);
       this.#text(name);
-      this.#time(timeMs);
+      this.#time(keys.timeMs);
     }
   }
 

@@ -26,24 +26,24 @@ interface Queue {
 /** @param newestBatch is never cleaned: a call would write the same keys for ever */
 export function planCleaning(tables: readonly StateTable[], newestBatch: number, creditBytes: number): CleaningPlan {
   const queues = tables.map(
-    (table): Queue => ({ table, slot: unchangedFrom(table, table.slots.byBatch.first), taken: [] }),
+    (table): Queue => ({ table, slot: unchangedFrom(table, table.keys.slots.byBatch.first), taken: [] }),
   );
   let left = creditBytes;
   for (;;) {
     const queue = oldest(queues);
     if (queue === undefined || batchOf(queue) >= newestBatch) break;
     const { table, slot, taken } = queue;
-    const sizeBytes = (table.slots.sizes[slot] ?? 0) + CHANGE_FRAME_BYTES;
+    const sizeBytes = (table.keys.slots.sizes[slot] ?? 0) + CHANGE_FRAME_BYTES;
     if (sizeBytes > left) break;
     left -= sizeBytes;
     taken.push(slot);
-    queue.slot = unchangedFrom(table, table.slots.byBatch.behind(slot));
+    queue.slot = unchangedFrom(table, table.keys.slots.byBatch.behind(slot));
   }
   return { slots: new Map(queues.map(({ table, taken }) => [table, taken])), creditBytes: left };
 }
 
 const batchOf = ({ table, slot }: Queue): number =>
-  slot === NO_SLOT ? Number.POSITIVE_INFINITY : (table.slots.batches[slot] ?? 0);
+  slot === NO_SLOT ? Number.POSITIVE_INFINITY : (table.keys.slots.batches[slot] ?? 0);
 
 function oldest(queues: readonly Queue[]): Queue | undefined {
   let found: Queue | undefined;
@@ -51,7 +51,7 @@ function oldest(queues: readonly Queue[]): Queue | undefined {
   return found;
 }
 
-function unchangedFrom({ slots }: StateTable, from: number): number {
+function unchangedFrom({ keys: { slots } }: StateTable, from: number): number {
   let slot = from;
   while (slot !== NO_SLOT && slots.has(slot, TOUCHED)) slot = slots.byBatch.behind(slot);
   return slot;

@@ -93,7 +93,7 @@ export class PipelineState {
   /** Bytes of all live keys and values, and of what a change holds beside them. */
   get liveBytes(): number {
     let sizeBytes = 0;
-    for (const table of this.#tables.values()) sizeBytes += table.sizeBytes + table.size * CHANGE_FRAME_BYTES;
+    for (const table of this.#tables.values()) sizeBytes += table.keys.sizeBytes + table.size * CHANGE_FRAME_BYTES;
     return sizeBytes;
   }
 
@@ -105,13 +105,13 @@ export class PipelineState {
   /** Bytes that the next change batch takes for changes, within a few percent: a turn ends once they reach the caller's bound. */
   get changedBytes(): number {
     let sizeBytes = 0;
-    for (const table of this.#tables.values()) sizeBytes += table.putBytes + table.touched.length * CHANGE_FRAME_BYTES;
+    for (const { keys } of this.#tables.values()) sizeBytes += keys.putBytes + keys.touched.length * CHANGE_FRAME_BYTES;
     return sizeBytes;
   }
 
   /** Whether the next `changes` has something to store beside what cleaning writes again. */
   get hasChanges(): boolean {
-    return [...this.#tables.values()].some((table) => table.hasNewTime || table.touched.length > 0);
+    return [...this.#tables.values()].some((table) => table.hasNewTime || table.keys.touched.length > 0);
   }
 
   // Restoring -----------------------------------------------------------------------------------------------------------
@@ -129,13 +129,13 @@ export class PipelineState {
     readChanges(events, {
       head: (names, timesMs) => {
         tables = names.map((name) => this.#tableOf(name));
-        for (const [at, timeMs] of timesMs.entries()) if (timeMs !== undefined) tables[at]?.restoreTime(timeMs);
+        for (const [at, timeMs] of timesMs.entries()) if (timeMs !== undefined) tables[at]?.keys.restoreTime(timeMs);
       },
       put: (table, stored) => {
-        release(tables[table]?.restore(stored, batch));
+        release(tables[table]?.keys.restore(stored, batch));
         held += 1;
       },
-      remove: (table, key) => release(tables[table]?.restoreRemoval(key)),
+      remove: (table, key) => release(tables[table]?.keys.restoreRemoval(key)),
     });
     ledger.hold(batch, held);
   }
@@ -143,7 +143,7 @@ export class PipelineState {
   /** All batches were loaded. From now on the tables may be used. */
   loaded(): void {
     this.#checkRestored(false, "load");
-    for (const table of this.#tables.values()) table.restored();
+    for (const table of this.#tables.values()) table.keys.restored();
     this.#freedBytes = this.#ledger.settle();
     this.#isRestored = true;
   }
@@ -165,11 +165,11 @@ export class PipelineState {
     for (const [at, table] of tables.entries()) writeTouched(writer, at, table);
     const plan = this.#planCleaning(tables, writer.sizeBytes - headBytes);
     for (const [at, table] of tables.entries()) {
-      for (const slot of plan.slots.get(table) ?? []) writer.put(at, table.storedKey(slot));
+      for (const slot of plan.slots.get(table) ?? []) writer.put(at, table.keys.storedKey(slot));
     }
     if (writer.count === 1 && !this.hasChanges) return undefined;
     const events = writer.end();
-    for (const table of tables) table.isSealed = true;
+    for (const table of tables) table.keys.seal();
     this.#pending = { count: writer.count, sizeBytes: events.length, plan };
     return { events, count: writer.count };
   }
@@ -197,8 +197,8 @@ export class PipelineState {
     const moved = (fromBatch: number) => ledger.hold(fromBatch, -1);
     for (const table of this.#tables.values()) {
       const cleaned = plan.slots.get(table) ?? [];
-      table.writeAgain(cleaned, batch, moved);
-      ledger.hold(batch, cleaned.length + table.commit(batch, moved));
+      table.keys.writeAgain(cleaned, batch, moved);
+      ledger.hold(batch, cleaned.length + table.keys.commit(batch, moved));
     }
     this.#creditBytes = plan.creditBytes;
     this.#pending = undefined;
@@ -207,7 +207,7 @@ export class PipelineState {
 
   /** The turn failed before its log call: the state is again that of the last stored call (Y1). */
   rollback(): void {
-    for (const table of this.#tables.values()) table.rollback();
+    for (const table of this.#tables.values()) table.keys.rollback();
     this.#pending = undefined;
   }
 
@@ -220,10 +220,9 @@ export class PipelineState {
   }
 }
 
-function writeTouched(writer: ChangeWriter, at: number, table: StateTable): void {
-  const { slots } = table;
-  for (const slot of table.touched) {
-    if (!slots.has(slot, REMOVED)) writer.put(at, table.storedKey(slot));
-    else if (!slots.has(slot, UNSTORED)) writer.remove(at, slots.keys[slot] ?? "");
+function writeTouched(writer: ChangeWriter, at: number, { keys }: StateTable): void {
+  for (const slot of keys.touched) {
+    if (!keys.slots.has(slot, REMOVED)) writer.put(at, keys.storedKey(slot));
+    else if (!keys.slots.has(slot, UNSTORED)) writer.remove(at, keys.slots.keys[slot] ?? "");
   }
 }

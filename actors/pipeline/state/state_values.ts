@@ -71,6 +71,9 @@ function numberBytes(value: number): number {
 export const textBytes = (utf8Bytes: number): number =>
   utf8Bytes + (utf8Bytes < 32 ? 1 : utf8Bytes < 0x100 ? 2 : utf8Bytes < 0x1_0000 ? 3 : 5);
 
+/** Bytes of a key and its value as MessagePack. */
+export const entryBytes = (key: string, held: HeldValue): number => textBytes(Buffer.byteLength(key)) + heldBytes(held);
+
 /** UTF-8 has no form for half of a surrogate pair, so a key counts as the text that a restore would read. */
 export function wellFormed(key: string): string {
   const text = key as string & { isWellFormed(): boolean; toWellFormed(): string };

@@ -92,6 +92,40 @@ scenario(
   },
 );
 
+scenario(
+  "after SIGKILL amid appends, outputs, checkpoints and attached batches tell of the same calls (stored partition P6)",
+  { appendfsync: "always" },
+  async (server, connect) => {
+    const log = await connect();
+    const { ownership } = await claim(log, "fsync");
+    let acked = 0;
+    let isAlive = true;
+    let tellHalf = () => {};
+    const half = new Promise<void>((resolve) => {
+      tellHalf = resolve;
+    });
+    const appends = (async () => {
+      for (let n = 0; isAlive; n++) {
+        const attached = [{ channel: "state/count", batch: dense("state", n, 1) }] as const;
+        const checkpoints = new Map([["progress", Buffer.from(String(n))]]);
+        await log.append(ownership, { channel: "outbox/count", batches: [dense("c", n, 1)], checkpoints, attached });
+        acked += 1;
+        if (acked === 50) tellHalf();
+      }
+    })().catch(() => undefined);
+    await half;
+    await server.kill();
+    isAlive = false;
+    await appends;
+    await server.restart();
+    await became(log, isReady);
+    const outputs = await readAll(log, p0, "outbox/count");
+    assert.ok(outputs.length === acked || outputs.length === acked + 1, `${outputs.length} for ${acked}`);
+    assert.is((await readAll(log, p0, "state/count")).length, outputs.length);
+    assert.is(String((await log.readCheckpoints(p0)).get("progress")), String(outputs.length - 1));
+  },
+);
+
 // redis library R2
 scenario(
   "the owner from before a restart is fenced, and claims again with a higher epoch",

@@ -142,7 +142,7 @@ class Pair {
   }
 }
 
-// keyed K1, keyed K4, state table T1, state table T2, state table T5
+// keyed K1, keyed K4, state table T1, state table T2, table keys U1
 test("Y2, Y4: random calls, cuts, rollbacks, crashes and lost tails give the answers of a plain list", () => {
   fc.assert(
     fc.property(
@@ -303,7 +303,7 @@ test("a turn that only moves the time is stored where keys can expire, and nowhe
   }
 });
 
-test("Y1: changes can be encoded again, and no table takes a change until the caller has told the outcome", () => {
+test("Y1, U3: changes can be encoded again, and no table takes a change until the caller has told the outcome", () => {
   const { state, table, channel } = opened();
   table.put("a", 1);
   const [first, second] = [state.changes(), state.changes()];
