@@ -35,6 +35,7 @@ Exactly one of:
 | \`map\` | field: expression | Makes a new event of these fields; with \`keep: true\` beside it, the old fields stay too. |
 | \`call\` | \`./file.ts#name\` | Calls a function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
 | \`count\` | \`{by: expression, every: duration}\` | Counts the records of each key in windows of event time, one behind the other. Once the watermark has reached the end of a window, each key emits \`{key, count, windowStart, windowEnd}\`. |
+| \`join\` | \`{on: {a: expression, b: expression}, within: duration}\` | Joins the records of the two streams of \`from\` that have the same key, and event times at most \`within\` apart. Each pair emits \`{a: event, b: event}\` once. |
 
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
 \`timeMs\`. Whole numbers are computed exactly within 64 bits, and a result beyond them fails. A quotient is a double:
@@ -46,6 +47,10 @@ Windows follow the event time of the stream (\`eventTime\`), or else the time of
 read, less \`time.outOfOrder\`. A record whose window is closed is set aside as \`LATE_RECORD\`, one from the future (\`time.skew\`) as
 \`FUTURE_RECORD\`. Counts, timers and the watermark are stored with the outputs, so that each window is counted exactly once through crashes and
 moves. Each partition counts by itself: records of one key share a partition where the key of the count is the stream's \`key\`.
+
+A pipeline that reads several streams reads the same partition of each, beside the owner of the first one. So these streams have as many partitions, and
+records that belong together have equal keys. Records are merged by event time: a record waits for a stream that may still bring an earlier one, for
+\`time.idleAfter\` at most. The watermark is the least one of the streams.
 `;
 
 export function renderReference(): string {

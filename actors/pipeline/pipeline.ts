@@ -12,13 +12,15 @@ import { callStep } from "./steps/call_step.ts";
 import { type CountSettings, countStep } from "./steps/count_step.ts";
 import { type ExpressionCompiler, expressionCompiler } from "./steps/expression.ts";
 import { filterStep } from "./steps/filter_step.ts";
+import { type JoinSettings, joinStep } from "./steps/join_step.ts";
 import { mapStep } from "./steps/map_step.ts";
 
 export type StepSettings =
   | { readonly filter: string }
   | { readonly map: Readonly<Record<string, string>>; readonly keep?: boolean }
   | { readonly call: string }
-  | { readonly count: CountSettings };
+  | { readonly count: CountSettings }
+  | { readonly join: JoinSettings };
 
 /** The result of one record. */
 export type PipelineResult =
@@ -123,7 +125,7 @@ function prefixOf(steps: readonly Step[], index: number): string {
   return nth === 1 ? name : `${name}${nth}`;
 }
 
-const STEP_KINDS = ["filter", "map", "call", "count"];
+const STEP_KINDS = ["filter", "map", "call", "count", "join"];
 
 async function compileStep(
   one: StepSettings,
@@ -141,6 +143,7 @@ async function compileStep(
   if ("filter" in one) return filterStep(one.filter, `${where}.filter`, compile);
   if ("map" in one) return mapStep(one, `${where}.map`, compile);
   if ("call" in one) return await callStep(one.call, `${where}.call`, folder);
+  if ("join" in one) return joinStep(one.join, `${where}.join`, compile);
   if ("count" in one) return countStep(one.count, `${where}.count`, compile);
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",

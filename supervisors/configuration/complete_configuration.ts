@@ -2,7 +2,14 @@
 import { resolve } from "node:path";
 import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
-import { auditStreamName, COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type Raw, without } from "./configuration_raw.ts";
+import {
+  auditStreamName,
+  COMMON_SINK_KEYS,
+  COMMON_SOURCE_KEYS,
+  type Raw,
+  streamsOf,
+  without,
+} from "./configuration_raw.ts";
 import type {
   ClusterConfiguration,
   Configuration,
@@ -127,7 +134,8 @@ export function complete(
     pipelines: mapValues(raw.pipelines, ({ from, steps = [], to, time }) => {
       const { outOfOrder, skew, idleAfter } = completed(TIME_SCHEMA, time);
       const times = { outOfOrderMs: outOfOrder, skewMs: skew, idleAfterMs: idleAfter } as TimeSettings;
-      return { from, steps: completeSteps(steps, quantity), to, time: times };
+      const [first = "", ...others] = streamsOf(from);
+      return { from: first, others, steps: completeSteps(steps, quantity), to, time: times };
     }),
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),

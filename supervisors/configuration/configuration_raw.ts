@@ -6,9 +6,15 @@ export type Raw = {
 } & {
   readonly streams?: Readonly<Record<string, Options>>;
   readonly sources?: Readonly<Record<string, Options>>;
-  readonly pipelines?: Readonly<Record<string, { from: string; steps?: Options[]; to: string[]; time?: Options }>>;
+  readonly pipelines?: Readonly<
+    Record<string, { from: string | string[]; steps?: Options[]; to: string[]; time?: Options }>
+  >;
   readonly sinks?: Readonly<Record<string, Options>>;
 };
+
+/** The streams that a pipeline reads. */
+export const streamsOf = (from: string | readonly string[]): readonly string[] =>
+  typeof from === "string" ? [from] : from;
 
 /** Keys that all kinds of sources have. The others are the kind's own options. */
 export const COMMON_SOURCE_KEYS = ["type", "stream"];

@@ -1,9 +1,11 @@
 /** Checks how a configuration's parts fit together: known names, sinks fed by one pipeline, no circle of pipelines. */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
-import { auditStreamName, type KnownKinds, type Raw } from "./configuration_raw.ts";
+import { auditStreamName, type KnownKinds, type Raw, streamsOf } from "./configuration_raw.ts";
+import type { Options } from "./configuration_schema.ts";
 import { securityProblems } from "./configuration_security.ts";
 import { nearest } from "./nearest_word.ts";
+import { STREAM_SCHEMA } from "./stream_schema.ts";
 
 export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
   const problems: Problem[] = [];
@@ -31,7 +33,16 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
     if (sink.type === "stream") expect(["sinks", name, "stream"], String(sink.stream), own, "stream");
   }
   for (const [name, pipeline] of Object.entries(raw.pipelines ?? {})) {
-    expect(["pipelines", name, "from"], pipeline.from, streams, "stream");
+    for (const from of streamsOf(pipeline.from)) expect(["pipelines", name, "from"], from, streams, "stream");
+    const read = streamsOf(pipeline.from).flatMap((from): Options[] => {
+      const stream = raw.streams?.[from];
+      return stream === undefined ? [] : [stream];
+    });
+    const counts = read.map(({ partitions }) => Number(partitions ?? STREAM_SCHEMA.properties.partitions?.default));
+    if (new Set(counts).size > 1) {
+      const needs = "streams that are read together must have as many partitions, with the same keys";
+      refuse(["pipelines", name, "from"], `${needs}: current values are ${counts.join(", ")}`);
+    }
     for (const [index, to] of pipeline.to.entries()) expect(["pipelines", name, "to", index], to, sinks, "sink");
   }
   problems.push(...redisProblems(raw, at), ...securityProblems(raw.security, at));
@@ -85,13 +96,13 @@ function cycleProblems(raw: Raw, at: LineAt): Problem[] {
   };
   const next = (stream: string): string[] =>
     Object.values(raw.pipelines ?? {})
-      .filter((pipeline) => pipeline.from === stream)
+      .filter((pipeline) => streamsOf(pipeline.from).includes(stream))
       .flatMap((pipeline) => pipeline.to.flatMap((sink) => derived(sink) ?? []));
   const reaches = (from: string, target: string, seen: Set<string>): boolean =>
     next(from).some((stream) => stream === target || (!seen.has(stream) && reaches(stream, target, seen.add(stream))));
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) => {
-    if (!reaches(pipeline.from, pipeline.from, new Set())) return [];
-    const reason = `stream ${pipeline.from} leads back to itself through pipelines`;
-    return [problemAt(at, ["pipelines", name], reason)];
+    const circular = streamsOf(pipeline.from).find((from) => reaches(from, from, new Set()));
+    if (circular === undefined) return [];
+    return [problemAt(at, ["pipelines", name], `stream ${circular} leads back to itself through pipelines`)];
   });
 }

@@ -122,6 +122,8 @@ export interface Configuration {
       string,
       {
         readonly from: string;
+        /** Further streams, which are merged with `from`. */
+        readonly others: readonly string[];
         readonly steps: readonly Options[];
         readonly to: readonly string[];
         readonly time: TimeSettings;

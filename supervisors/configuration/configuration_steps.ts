@@ -1,6 +1,6 @@
 /** Checks a step of a pipeline: one kind, only its own keys, and no key that would be ignored. */
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
-import type { Raw } from "./configuration_raw.ts";
+import { type Raw, streamsOf } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
 import { unknownKey } from "./nearest_word.ts";
 import { duration } from "./schema_words.ts";
@@ -11,6 +11,7 @@ const STEP_KEYS: Readonly<Record<string, StepKeys>> = {
   map: { beside: ["keep"], type: "object" },
   call: { beside: [], type: "string" },
   count: { beside: [], type: "object", fields: ["by", "every"] },
+  join: { beside: [], type: "object", fields: ["on", "within"] },
 };
 
 interface StepKeys {
@@ -21,17 +22,28 @@ interface StepKeys {
 }
 
 /** Keys of a step that are durations. */
-const DURATIONS: ReadonlySet<string> = new Set(["every"]);
+const DURATIONS: ReadonlySet<string> = new Set(["every", "within"]);
 const DURATION = new RegExp(duration.pattern);
 
 /** Refuses keys that no step reads, as their author would believe in their effect. */
 export function stepProblems(raw: Raw, at: LineAt): Problem[] {
-  return Object.entries(raw.pipelines ?? {}).flatMap(([name, { steps = [] }]) =>
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, { from, steps = [] }]) =>
     steps.flatMap((step, index) => {
       const path = ["pipelines", name, "steps", index];
-      return stepReasons(step).map(([key, reason]) => problemAt(at, key === undefined ? path : [...path, key], reason));
+      return [...stepReasons(step), ...joinReasons(step, streamsOf(from))].map(([key, reason]) =>
+        problemAt(at, key === undefined ? path : [...path, key], reason),
+      );
     }),
   );
+}
+
+/** A join is between the two streams of its pipeline. */
+function joinReasons({ join }: Options, streams: readonly string[]): readonly (readonly [string, string])[] {
+  const { on } = (join ?? {}) as { readonly on?: Options };
+  if (typeof on !== "object" || on === null || onReasons(on).length > 0) return [];
+  const isBetween = Object.keys(on).every((stream) => streams.includes(stream)) && streams.length === 2;
+  if (isBetween) return [];
+  return [["join", `on must name the two streams of from, [${streams.join(", ")}]: current value is ${shown(on)}`]];
 }
 
 function stepReasons(step: Options): readonly (readonly [key: string | undefined, reason: string])[] {
@@ -76,7 +88,8 @@ function typeReasons(step: Options, kind: string, type: "string" | "object"): re
           typeof one === "number" ? one > 0 : DURATION.test(String(one)) && Number.parseFloat(String(one)) > 0;
         if (!isDuration)
           reasons.push([kind, `${field} must be a duration, such as 1m: current value is ${shown(one)}`]);
-      } else if (typeof one !== "string")
+      } else if (kind === "join" && field === "on") reasons.push(...onReasons(one));
+      else if (typeof one !== "string")
         reasons.push([kind, `${field} must be an expression, as text: current value is ${shown(one)}`]);
     }
   }
@@ -86,11 +99,19 @@ function typeReasons(step: Options, kind: string, type: "string" | "object"): re
   return reasons;
 }
 
+/** The keys of a join: an expression for each of two streams. */
+function onReasons(value: unknown): [string, string][] {
+  const entries = typeof value === "object" && value !== null ? Object.entries(value) : [];
+  if (entries.length === 2 && entries.every(([, key]) => typeof key === "string")) return [];
+  return [["join", `on must name two streams, each with an expression: current value is ${shown(value)}`]];
+}
+
 /** The steps with durations in ms. */
 export const completeSteps = (steps: readonly Options[], quantity: (value: unknown) => unknown): readonly Options[] =>
   steps.map((step) => {
-    const { count } = step as { readonly count?: Options };
-    return count === undefined ? step : { ...step, count: { ...count, every: quantity(count.every) } };
+    const { count, join } = step as { readonly count?: Options; readonly join?: Options };
+    if (count !== undefined) return { ...step, count: { ...count, every: quantity(count.every) } };
+    return join === undefined ? step : { ...step, join: { ...join, within: quantity(join.within) } };
   });
 
 export const shown = (value: unknown): string =>

@@ -2,7 +2,7 @@
 import { duration, name, object } from "./schema_words.ts";
 
 const step = {
-  description: "One step: exactly one of filter, map, call or count.",
+  description: "One step: exactly one of filter, map, call, count or join.",
   type: "object",
   minProperties: 1,
 } as const;
@@ -30,9 +30,12 @@ export const TIME_SCHEMA = object(
 );
 
 export const PIPELINE_SCHEMA = object(
-  "Takes the records of a stream through steps to sinks.",
+  "Takes the records of streams through steps to sinks.",
   {
-    from: { ...name, description: "Stream to read." },
+    from: {
+      description: "Stream to read, or a list of streams whose records are merged by event time.",
+      oneOf: [name, { type: "array", items: name, minItems: 1, maxItems: 16, uniqueItems: true }],
+    },
     steps: { type: "array", items: step, default: [], description: "Steps in order." },
     to: { type: "array", items: name, minItems: 1, description: "Sinks to deliver to." },
     time: TIME_SCHEMA,

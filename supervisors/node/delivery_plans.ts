@@ -27,6 +27,8 @@ import type { Configuration } from "../configuration/configuration_schema.ts";
 import { checkSink } from "../configuration/sink_check.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
+import { FurtherInputs, type FurtherStream } from "./further_inputs.ts";
+import type { NodeDirectory } from "./stream_directory.ts";
 
 /** Longest time for one step of a sink's operation, in ms; a longer step is aborted. */
 const OPERATION_TIMEOUT_MS = 30_000;
@@ -50,6 +52,7 @@ export interface DeliveryParts {
   readonly log: NodeLog;
   readonly metrics: Metrics;
   readonly board: DeliveryBoard;
+  readonly directory: Pick<NodeDirectory, "partition">;
   readonly deliverySeconds: ReturnType<Metrics["histogram"]>;
   /** The way into derived streams, read when a delivery opens its sink. */
   readonly connect: Connect;
@@ -61,19 +64,22 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
   for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
   const plans = new Map<string, StreamDeliveries[]>();
   const pipelines = new Map<string, Pipeline>();
-  for (const [name, { from, steps, to, time }] of Object.entries(configuration.pipelines)) {
+  for (const [name, { from, others, steps, to, time }] of Object.entries(configuration.pipelines)) {
     const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
     pipelines.set(name, pipeline);
-    const timeless = parts.metrics.counter(
-      "headrace_event_time_missing_total",
-      "Records read by a pipeline that had no usable time where eventTime says",
-      { stream: from, pipeline: name },
-    );
-    const timeOf = eventTimeReader(configuration.streams[from]?.eventTime, () => timeless.add(1));
-    const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
+    const timeOf = timeReader(from, name, configuration, parts);
+    const computesOnce = !pipeline.isDeterministic || others.length > 0;
+    const input = computesOnce ? outboxInput(name) : directInput(pipeline, timeOf);
     const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
-    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, time, configuration, parts));
+    if (computesOnce) {
+      const further = others.map((stream) => ({ stream, timeOf: timeReader(stream, name, configuration, parts) }));
+      deliveries.unshift(planOutbox(pipeline, { timeOf, time, further }, configuration, parts));
+    }
     plans.set(from, [...(plans.get(from) ?? []), ...deliveries]);
+    for (const stream of others) {
+      const reads: StreamDeliveries = { consumers: [outboxConsumer(name)], start: () => [] };
+      plans.set(stream, [...(plans.get(stream) ?? []), reads]);
+    }
   }
   return {
     pipelines,
@@ -85,6 +91,28 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
       };
     },
   };
+}
+
+/** Reads the event times of a stream, and counts the records without. */
+function timeReader(
+  stream: string,
+  pipeline: string,
+  { streams }: Configuration,
+  { metrics }: DeliveryParts,
+): DeliveryInput["timeOf"] {
+  const timeless = metrics.counter(
+    "headrace_event_time_missing_total",
+    "Records read by a pipeline that had no usable time where eventTime says",
+    { stream, pipeline },
+  );
+  return eventTimeReader(streams[stream]?.eventTime, () => timeless.add(1));
+}
+
+/** How a pipeline that computes once reads its inputs. */
+interface OutboxReading {
+  readonly timeOf: DeliveryInput["timeOf"];
+  readonly time: TimeSettings;
+  readonly further: readonly FurtherStream[];
 }
 
 /** The feed of a pipeline's sinks: the stream's records, or the results that were computed once (E13). */
@@ -117,10 +145,9 @@ const readOutbox = eachRecord((record) => {
 
 function planOutbox(
   pipeline: Pipeline,
-  timeOf: DeliveryInput["timeOf"],
-  time: TimeSettings,
+  { timeOf, time, further }: OutboxReading,
   { hidden }: Pick<Configuration, "hidden">,
-  { log, metrics }: DeliveryParts,
+  { log, metrics, directory }: DeliveryParts,
 ): StreamDeliveries {
   const consumer = outboxConsumer(pipeline.name);
   const hide = (text: string) => hidden.hide(text);
@@ -131,6 +158,7 @@ function planOutbox(
     consumers: [consumer],
     start: (feed, owner) => {
       const about = { pipeline: pipeline.name, partition: partitionName(feed.partition) };
+      const inputs = new FurtherInputs(further, feed.partition.partition, consumer, directory);
       const observe = (report: OutboxReport): void => {
         if (report.kind !== "covered") {
           const level = report.kind === "retry" ? "warn" : "error";
@@ -138,6 +166,7 @@ function planOutbox(
           return;
         }
         outputs.add(report.outputs);
+        inputs.covered(report.progress.others ?? []);
         // Retention keeps every record after the snapshot, as a restart computes from there.
         const needed = report.progress.snapshotAt;
         owner.tell({
@@ -148,7 +177,9 @@ function planOutbox(
           epoch: feed.epoch,
         });
       };
-      return [outboxActor({ pipeline, feed, timeOf, time, hide, observe }) as ActorDefinition<never>];
+      return [
+        outboxActor({ pipeline, feed, timeOf, time, others: inputs.inputs, hide, observe }) as ActorDefinition<never>,
+      ];
     },
   };
 }

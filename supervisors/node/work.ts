@@ -28,7 +28,7 @@ export async function startWork(foundation: Foundation): Promise<Work> {
   const sessions = startSessions(system, foundation);
   const connectWithEpoch = sessions.connectWithEpoch(INSIDE);
   const deliveries = await planDeliveries(configuration, {
-    ...{ log: nodeLog, metrics, board: foundation.board, deliverySeconds: deliverySeconds(metrics) },
+    ...{ log: nodeLog, metrics, board: foundation.board, directory, deliverySeconds: deliverySeconds(metrics) },
     ...{ connect: connectWithEpoch, clusterId: log.clusterId },
   });
   observeDeliveries(metrics, foundation.board);

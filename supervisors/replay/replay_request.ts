@@ -74,7 +74,9 @@ const lettersOf = (channel: Channel): string | undefined =>
 
 function sinksOf(name: string, stream: string, letters: string | undefined, { configuration, pipelines }: Known) {
   refuseUnknown("the pipeline", name, Object.keys(configuration.pipelines));
-  const { from = "", to = [] as readonly string[] } = configuration.pipelines[name] ?? {};
+  const { from = "", others = [], to = [] as readonly string[] } = configuration.pipelines[name] ?? {};
+  if (others.length > 0)
+    refuse(`pipeline ${name} must read one stream: records of several are merged once`, [from, ...others].join(", "));
   if (from !== stream) refuse(`pipeline ${name} must read the stream, as its steps are written for its events`, from);
   if (pipelines.get(name)?.isDeterministic !== true) {
     refuse(

@@ -168,15 +168,12 @@ export class OutboxInputs {
 
   /** The input whose record comes next; undefined where an earlier one may still come. */
   #earliest(): Reading | undefined {
+    // An input without a record stands for its next one, which cannot lie before its clock.
     let earliest: Reading | undefined;
     for (const reading of this.#readings) {
-      if (reading.head !== undefined && (earliest === undefined || reading.clockMs < earliest.clockMs))
-        earliest = reading;
+      if (earliest === undefined || reading.clockMs < earliest.clockMs) earliest = reading;
     }
-    const isFirst = this.#readings.every(
-      (reading) => reading.head !== undefined || (earliest !== undefined && reading.clockMs >= earliest.clockMs),
-    );
-    return isFirst ? earliest : undefined;
+    return earliest?.head === undefined ? undefined : earliest;
   }
 }
 

@@ -3,11 +3,12 @@
  * emits `{key, count, windowStart, windowEnd}` once the watermark has reached its end. A record of a window that is
  * closed is set aside as `LATE_RECORD`.
  */
-import { RejectedError } from "../../../protocols/errors.ts";
+import { InvariantError, RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { type KeyedState, STATE_LIMITS } from "../keyed_state.ts";
 import type { Step, StepBatch } from "../step.ts";
 import type { ExpressionCompiler } from "./expression.ts";
+import { keyText } from "./key_text.ts";
 import { contextOf } from "./per_record.ts";
 import { timedRun } from "./timed_step.ts";
 import { type Timer, Timers } from "./timers.ts";
@@ -21,20 +22,15 @@ export interface CountSettings {
 
 export function countStep({ by, every }: CountSettings, where: string, compile: ExpressionCompiler): Step {
   const keyOf = compile(by, `${where}.by`);
-  const textOf = (batch: StepBatch, row: number): string => {
-    const key = keyOf(batch.events[row] as Event, contextOf(batch, row));
-    if (typeof key === "string" || typeof key === "number" || typeof key === "bigint" || typeof key === "boolean")
-      return JSON.stringify(typeof key === "bigint" ? String(key) : key);
-    const must = "must be a text, a number or a boolean";
-    throw new RejectedError("STEP_FAILED", `Cannot count as ${where}.by ${must}: current value is ${key}`);
-  };
+  const textOf = (batch: StepBatch, row: number): string =>
+    keyText(keyOf(batch.events[row] as Event, contextOf(batch, row)), `${where}.by`);
   return {
     name: "count",
     isDeterministic: false,
     usesTime: true,
     keepsTables: true,
     run: () => {
-      throw new Error("Cannot count without state as the step must be instantiated for one partition");
+      throw new InvariantError("Cannot count without state as the step must be instantiated for one partition");
     },
     instantiate: (_partition, tables) => {
       const counts = tables("counts", STATE_LIMITS);
@@ -78,7 +74,13 @@ function close(counts: KeyedState, { timeMs: endMs, key }: Timer, every: number)
   const count = counts.get(name) as number;
   counts.remove(name);
   const startMs = endMs - every;
-  const event = { key: JSON.parse(key), count, windowStart: new Date(startMs), windowEnd: new Date(endMs) };
+  const event = { key: parsedKey(key), count, windowStart: new Date(startMs), windowEnd: new Date(endMs) };
   // The last ms of the window: a window of hours takes the pane of its last minute.
   return { event, timeMs: endMs - 1 };
+}
+
+/** A big integer has no exact form in JSON. */
+function parsedKey(key: string): unknown {
+  const parsed: unknown = JSON.parse(key);
+  return typeof parsed === "number" && !Number.isSafeInteger(parsed) && /^-?[0-9]+$/.test(key) ? BigInt(key) : parsed;
 }

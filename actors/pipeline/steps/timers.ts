@@ -3,6 +3,7 @@
  * of the step, and fire once the watermark has reached their time.
  */
 import type { KeyedState } from "../keyed_state.ts";
+import { endedText, timeText } from "./ordered_text.ts";
 
 export interface Timer {
   /** Event time, in ms since 1970. */
@@ -11,10 +12,6 @@ export interface Timer {
   /** Tells timers of one key and time apart. */
   readonly tag: string;
 }
-
-/** Event times from -2^52 ms on are ordered as text by their distance from there, in hexadecimal. */
-const EARLIEST_MS = -(2 ** 52);
-const TIME_DIGITS = 14;
 
 export class Timers {
   readonly #state: KeyedState;
@@ -68,8 +65,4 @@ export class Timers {
   }
 }
 
-/** The end of a key sorts before every character, so that "a" with any tag comes before "aa". */
-const nameOf = ({ timeMs, key, tag }: Timer): string =>
-  `${timeText(timeMs)}${key.replaceAll("\0", "\0\x01")}\0\0${tag}`;
-
-const timeText = (timeMs: number): string => (timeMs - EARLIEST_MS).toString(16).padStart(TIME_DIGITS, "0");
+const nameOf = ({ timeMs, key, tag }: Timer): string => timeText(timeMs) + endedText(key) + tag;

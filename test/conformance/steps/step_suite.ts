@@ -16,6 +16,8 @@ export interface StepHarness {
   readonly name: string;
   /** Records that the step takes in various ways: kept, dropped, multiplied, rejected. */
   readonly events: fc.Arbitrary<Event>;
+  /** The streams that records come from, in turn by their length; absent for one stream. */
+  readonly streams?: readonly string[];
   /** The step, compiled. Each run has an instance of its own, without state. */
   compile(): Promise<Pipeline>;
 }
@@ -57,7 +59,12 @@ async function resultsOf(pipeline: Pipeline, batches: readonly StepBatch[]): Pro
 }
 
 /** Records in one batch, with the watermarks that event times in any order cause. */
-export function batchOf(events: readonly Event[], first: number, timesMs: readonly number[]): StepBatch {
+export function batchOf(
+  events: readonly Event[],
+  first: number,
+  timesMs: readonly number[],
+  streams: readonly string[] = [],
+): StepBatch {
   const beforeMs: number[] = [];
   let ms = Number.NEGATIVE_INFINITY;
   for (const timeMs of timesMs) {
@@ -65,11 +72,17 @@ export function batchOf(events: readonly Event[], first: number, timesMs: readon
     ms = Math.max(ms, timeMs - OUT_OF_ORDER_MS);
   }
   const positions = events.map((_event, row) => position(3, first + row));
-  return { partition: PARTITION, events, positions, timesMs, watermarks: { beforeMs, after: undefined, endMs: ms } };
+  const sourceOf = (event: Event) => ({
+    ...PARTITION,
+    stream: streams[JSON.stringify(event).length % streams.length] ?? "",
+  });
+  const from = streams.length === 0 ? {} : { sources: events.map(sourceOf) };
+  const watermarks = { beforeMs, after: undefined, endMs: ms };
+  return { partition: PARTITION, events, positions, timesMs, ...from, watermarks };
 }
 
 /** Parts of a batch, one after the other; a part may be empty. */
-function cut({ events, positions, timesMs, watermarks }: StepBatch, ends: readonly number[]): StepBatch[] {
+function cut({ events, positions, timesMs, sources, watermarks }: StepBatch, ends: readonly number[]): StepBatch[] {
   const bounds = [0, ...ends.map((end) => end % (events.length + 1)), events.length].sort((a, b) => a - b);
   return bounds.slice(1).map((end, at) => {
     const begin = bounds[at] as number;
@@ -77,7 +90,8 @@ function cut({ events, positions, timesMs, watermarks }: StepBatch, ends: readon
     const { beforeMs = [], endMs = 0 } = watermarks ?? {};
     const marks = { beforeMs: part(beforeMs), after: positions[begin - 1], endMs: beforeMs[end] ?? endMs };
     const columns = { events: part(events), positions: part(positions), timesMs: part(timesMs) };
-    return { partition: PARTITION, ...columns, watermarks: marks };
+    const from = sources === undefined ? {} : { sources: part(sources) };
+    return { partition: PARTITION, ...columns, ...from, watermarks: marks };
   });
 }
 
@@ -91,7 +105,7 @@ export function stepSuite(harness: StepHarness): void {
         const events = given.map(([event]) => event);
         const timesMs = given.map(([, timeMs]) => timeMs);
         const pipeline = await harness.compile();
-        const whole = batchOf(events, 0, timesMs);
+        const whole = batchOf(events, 0, timesMs, harness.streams);
         assert.equal(await resultsOf(pipeline, cut(whole, ends)), await resultsOf(pipeline, [whole]));
       }),
       { numRuns: 60 },

@@ -72,6 +72,23 @@ const cases: readonly (readonly [name: string, steps: readonly StepSettings[], e
     numbers,
   ],
 ];
+stepSuite({
+  name: "join of two streams, and a count of the pairs",
+  events: fc.record({ n: fc.integer({ min: 0, max: 3 }), note: fc.string({ maxLength: 3 }) }) as fc.Arbitrary<Event>,
+  streams: ["left", "right"],
+  compile: () =>
+    compilePipeline(
+      "tested",
+      [
+        { join: { on: { left: "event.n", right: "event.n" }, within: 30_000 } },
+        { map: { n: "event.left.n", other: "event.right.note", stream: "stream" } },
+        { count: { by: "event.n", every: 20_000 } },
+        { map: { after: "offset" }, keep: true },
+      ],
+      folder,
+    ),
+});
+
 for (const [name, steps, given] of cases) {
   stepSuite({ name, events: given, compile: () => compilePipeline("tested", steps, folder) });
 }

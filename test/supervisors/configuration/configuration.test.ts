@@ -150,6 +150,12 @@ test("a step has exactly one kind, and a key that no step reads is refused with 
     ["event.a", /must be a map/],
   ] as const;
   for (const [count, reason] of counts) assert.match((await reasonOf(`{ count: ${count} }`))[0] ?? "", reason);
+  const joins = [
+    ["{ on: { a: event.x }, within: 1m }", /on must name two streams, each with an expression/],
+    ["{ on: { a: event.x, b: event.y } }", /must have the key within/],
+    ["{ on: { a: event.x, b: event.y }, within: 1m }", /on must name the two streams of from/],
+  ] as const;
+  for (const [join, reason] of joins) assert.match((await reasonOf(`{ join: ${join} }`)).join("\n"), reason);
   assert.match((await reasonOf("{ filter: true }"))[0] ?? "", /must be text: current value is true/);
   assert.match((await reasonOf("{ map: { a: 1 } }"))[0] ?? "", /a must be an expression/);
   assert.match((await reasonOf('{ map: { a: "1" }, keep: yes please }'))[0] ?? "", /true or false/);

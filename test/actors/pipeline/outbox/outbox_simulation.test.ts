@@ -3,7 +3,17 @@ import * as assert from "uvu/assert";
 import type { OutboxRecord } from "../../../../actors/pipeline/outbox_record.ts";
 import type { StepBatch } from "../../../../actors/pipeline/step.ts";
 import type { Event } from "../../../../protocols/event.ts";
-import { type Ending, OutboxWorld, type Plan, reference } from "./outbox_world.ts";
+import {
+  COUNT,
+  type Ending,
+  type Input,
+  JOIN,
+  OutboxWorld,
+  type Plan,
+  reference,
+  type Subject,
+  WITHIN_MS,
+} from "./outbox_world.ts";
 
 const SEEDS = 60;
 const SEEDS_FOR_BUGS = 150;
@@ -15,15 +25,37 @@ const shown = (output: OutboxRecord): string =>
     : `${JSON.stringify(output.event)} at ${output.timeMs}`;
 
 /** The first fault of a finished run, or undefined. */
-async function faultOf({ inputs, outputs, isIdleAtTimes }: Ending): Promise<string | undefined> {
+async function faultOf({ inputs, outputs, isIdleAtTimes }: Ending, subject: Subject): Promise<string | undefined> {
   if (!isIdleAtTimes) {
     // Without ticks, outputs follow from the records alone. Windows that only a tick could close come last.
-    const expected = (await reference(inputs)).map(shown);
+    const expected = (await reference(inputs, subject)).map(shown);
     const found = outputs.map(shown).slice(0, expected.length);
     for (const [at, one] of expected.entries())
       if (found[at] !== one) return `output ${at} is ${found[at]} in place of ${one}`;
   }
-  return countFault(inputs, outputs);
+  return subject === COUNT ? countFault(inputs, outputs) : joinFault(inputs, outputs);
+}
+
+/** Each two records that fit are joined once, unless one of them is set aside; and no others. */
+function joinFault(inputs: readonly Input[], outputs: readonly OutboxRecord[]): string | undefined {
+  const setAside = new Set(outputs.flatMap((output) => ("failed" in output ? [output.failed.event.id] : [])));
+  const taken = inputs.filter(({ event }) => event.kind !== "dropped" && !setAside.has(event.id));
+  const orders = taken.filter(({ stream }) => stream === "orders");
+  const expected = new Set<string>();
+  for (const payment of taken.filter(({ stream }) => stream === "payments")) {
+    for (const order of orders) {
+      const isFit = order.event.key === payment.event.key && Math.abs(order.timeMs - payment.timeMs) <= WITHIN_MS;
+      if (isFit) expected.add(`${order.event.id} ${payment.event.id}`);
+    }
+  }
+  for (const output of outputs) {
+    if ("failed" in output) continue;
+    const { orders: order, payments: payment } = output.event as Record<string, Event>;
+    const pair = `${order?.id} ${payment?.id}`;
+    if (!expected.delete(pair)) return `the pair ${pair} was joined twice, or does not fit`;
+  }
+  const [left] = expected;
+  return left === undefined ? undefined : `the pair ${left} was not joined`;
 }
 
 /** Each record is counted in the one pane of its window, or set aside. */
@@ -46,11 +78,11 @@ function countFault(inputs: Ending["inputs"], outputs: readonly OutboxRecord[]):
   return open === undefined ? undefined : `the window ${open[0]} has no pane`;
 }
 
-test("each record is counted once in the pane of its window, or set aside, whatever crashes and fails (outbox B1, outbox B3, outbox B6)", async () => {
+async function runSeeds(subject: Subject): Promise<void> {
   const totals = { panes: 0, late: 0, future: 0, faults: 0 };
   for (let seed = 0; seed < SEEDS; seed += 1) {
-    const ending = await new OutboxWorld(seed, {}).run(seed % 2 === 0);
-    assert.is(await faultOf(ending), undefined, `seed ${seed}`);
+    const ending = await new OutboxWorld(seed, subject, {}).run(seed % 2 === 0);
+    assert.is(await faultOf(ending, subject), undefined, `seed ${seed}`);
     const codes = ending.outputs.map((output) => ("failed" in output ? output.failed.code : "pane"));
     totals.panes += codes.filter((code) => code === "pane").length;
     totals.late += codes.filter((code) => code === "LATE_RECORD").length;
@@ -58,7 +90,13 @@ test("each record is counted once in the pane of its window, or set aside, whate
     totals.faults += ending.faults;
   }
   for (const [what, count] of Object.entries(totals)) assert.ok(count > SEEDS, `${what}: ${count} in ${SEEDS} seeds`);
-});
+}
+
+test("each record is counted once in the pane of its window, or set aside, whatever crashes and fails (outbox B1, outbox B3, outbox B6)", () =>
+  runSeeds(COUNT));
+
+test("each pair of two streams is joined once, in an order that a replay repeats (outbox inputs Q1, outbox inputs Q2, outbox inputs Q4)", () =>
+  runSeeds(JOIN));
 
 /** Watermarks of a batch as they are at its end, or as a clock says. */
 const withMarks = (pipelineOf: (batch: StepBatch, nowMs: number) => StepBatch): Plan => ({
@@ -115,13 +153,18 @@ const PLANS: Readonly<Record<string, Plan>> = {
 };
 
 for (const [bug, plan] of Object.entries(PLANS)) {
-  test(`a planted bug is caught: ${bug}`, async () => {
-    for (let seed = 0; seed < SEEDS_FOR_BUGS; seed += 1) {
-      const ending = await new OutboxWorld(seed, plan).run(seed % 2 === 0);
-      if ((await faultOf(ending)) !== undefined) return;
-    }
-    assert.unreachable(`not caught within ${SEEDS_FOR_BUGS} seeds`);
-  });
+  for (const subject of [COUNT, JOIN]) {
+    test(`a planted bug is caught in a ${subject.name}: ${bug}`, async () => {
+      for (let seed = 0; seed < SEEDS_FOR_BUGS; seed += 1) {
+        const ending = await new OutboxWorld(seed, subject, plan).run(seed % 2 === 0);
+        const fault = await faultOf(ending, subject);
+        if (fault === undefined) continue;
+        console.log(`caught in ${seed + 1} seeds: ${bug}: ${fault.slice(0, 120)}`);
+        return;
+      }
+      assert.unreachable(`not caught within ${SEEDS_FOR_BUGS} seeds`);
+    });
+  }
 }
 
 test.run();

@@ -1,27 +1,39 @@
 /**
- * One partition with a pipeline that counts in windows, under faults from one seed: the product's actor, feed and log in
- * memory, a clock of its own, lost answers, failed calls, and owners that end at any moment. A plan breaks one rule.
+ * One partition of a pipeline that counts in windows, or that joins two streams, under faults from one seed: the product's
+ * actor, feeds and log in memory, a clock of its own, lost answers, failed calls, and owners that end at any moment. A plan
+ * breaks one rule.
  */
 import { createActorSystem } from "../../../../actors/kernel/actor_system.ts";
 import { createMemoryLog } from "../../../../actors/log/embedded/memory_log.ts";
 import type { Claim, Log } from "../../../../actors/log/log.ts";
 import { recordsOf } from "../../../../actors/log/stored_records.ts";
 import { OwnedFeed } from "../../../../actors/partition/owned_feed.ts";
-import { outboxActor, outboxChannel } from "../../../../actors/pipeline/outbox_actor.ts";
+import { type OtherInput, outboxActor, outboxChannel } from "../../../../actors/pipeline/outbox_actor.ts";
 import type { OutboxRecord } from "../../../../actors/pipeline/outbox_record.ts";
 import { compilePipeline, freshTables, type Pipeline } from "../../../../actors/pipeline/pipeline.ts";
 import { InputWatermark } from "../../../../actors/pipeline/watermark.ts";
 import { UnavailableError } from "../../../../protocols/errors.ts";
 import type { Event } from "../../../../protocols/event.ts";
-import { type Epoch, epoch, offset, type Position, partitionId, position } from "../../../../protocols/position.ts";
+import {
+  type Epoch,
+  epoch,
+  offset,
+  type PartitionReference,
+  type Position,
+  partitionId,
+  position,
+} from "../../../../protocols/position.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
 import { type FakeWorld, fakeWorld } from "../../../support/fakes/fake_world.ts";
 import { seededRandom } from "../../../support/seeded_random.ts";
 import { atRest, turn } from "../../../support/until.ts";
 
-const PARTITION = { stream: "readings", partition: partitionId(0) };
-const TIME = { outOfOrderMs: 2_000, skewMs: 60_000, idleAfterMs: 1_000 };
+const partitionOf = (stream: string): PartitionReference => ({ stream, partition: partitionId(0) });
+const TIME = { outOfOrderMs: 2_000, skewMs: 60_000 };
+/** After how long an input is idle, in ms: soon, or not before the last round. */
+const IDLE_AFTER_MS = { often: 1_000, atTheEnd: 6_000, never: 1_000_000_000 };
 const EVERY_MS = 10_000;
+export const WITHIN_MS = 3_000;
 const ROUNDS = 40;
 const CHAINS = { dedupeWindowMs: 60_000, producersMax: 10 };
 
@@ -35,8 +47,45 @@ export interface Plan {
   readonly hasNoTicks?: boolean;
 }
 
+/** A pipeline under test, and the streams that it reads. */
+export interface Subject {
+  readonly name: string;
+  readonly streams: readonly string[];
+  compile(): Promise<Pipeline>;
+}
+
+export const COUNT: Subject = {
+  name: "count",
+  streams: ["readings"],
+  compile: () =>
+    compilePipeline(
+      "count",
+      [
+        { filter: "event.kind != 'dropped'" },
+        { count: { by: "event.key", every: EVERY_MS } },
+        { map: { after: "offset" }, keep: true },
+      ],
+      ".",
+    ),
+};
+
+export const JOIN: Subject = {
+  name: "join",
+  streams: ["orders", "payments"],
+  compile: () =>
+    compilePipeline(
+      "join",
+      [
+        { filter: "event.kind != 'dropped'" },
+        { join: { on: { orders: "event.key", payments: "event.key" }, within: WITHIN_MS } },
+      ],
+      ".",
+    ),
+};
+
 /** A record as it was appended. */
 export interface Input {
+  readonly stream: string;
   readonly at: Position;
   readonly event: Event;
   readonly timeMs: number;
@@ -53,45 +102,42 @@ export interface Ending {
 
 const timeOf = (event: Event): number => event.timeMs as number;
 
-export const countPipeline = (): Promise<Pipeline> =>
-  compilePipeline(
-    "count",
-    [
-      { filter: "event.kind != 'dropped'" },
-      { count: { by: "event.key", every: EVERY_MS } },
-      { map: { after: "offset" }, keep: true },
-    ],
-    ".",
-  );
-
 export class OutboxWorld {
   readonly #plan: Plan;
+  readonly #subject: Subject;
   readonly #random: () => number;
   readonly #world: FakeWorld;
   readonly #log: Log = createMemoryLog();
   readonly #inputs: Input[] = [];
-  #claim: Claim | undefined;
-  #feed: OwnedFeed | undefined;
+  readonly #claims = new Map<string, Claim>();
+  readonly #feeds = new Map<string, OwnedFeed>();
   #isCalm = false;
+  readonly #listeners = new Set<() => void>();
   #needsOwner = false;
   #faults = 0;
 
-  constructor(seed: number, plan: Plan) {
+  constructor(seed: number, subject: Subject, plan: Plan) {
     this.#plan = plan;
+    this.#subject = subject;
     this.#random = seededRandom(seed).next;
     this.#world = fakeWorld(seed);
   }
 
   async run(isIdleAtTimes: boolean): Promise<Ending> {
     const system = await createActorSystem({ world: this.#world });
-    const compiled = await countPipeline();
+    const compiled = await this.#subject.compile();
     const pipeline = this.#plan.pipeline?.(compiled, () => this.#world.nowMs()) ?? compiled;
     const own = async () => {
       this.#needsOwner = false;
-      await this.#own();
-      const feed = this.#feed as OwnedFeed;
-      const time = this.#plan.hasNoTicks === true ? { ...TIME, idleAfterMs: 1e9 } : TIME;
-      return system.spawn(outboxActor({ pipeline, feed, timeOf, time, observe: () => undefined }));
+      const [first = "", ...further] = this.#subject.streams;
+      // The owner of a further stream changes now and then, and not with the pipeline's own.
+      for (const stream of [first, ...further.filter(() => this.#feeds.size === 0 || this.#chance(0.3))])
+        await this.#own(stream);
+      const feed = this.#feeds.get(first) as OwnedFeed;
+      const idle = this.#plan.hasNoTicks === true ? "never" : isIdleAtTimes ? "often" : "atTheEnd";
+      const time = { ...TIME, idleAfterMs: IDLE_AFTER_MS[idle] };
+      const others = further.map((stream) => this.#otherInput(stream));
+      return system.spawn(outboxActor({ pipeline, feed, timeOf, time, others, observe: () => undefined }));
     };
     let actor = await own();
     const next = async () => {
@@ -99,7 +145,9 @@ export class OutboxWorld {
       actor = await own();
     };
     for (let round = 0; round < ROUNDS; round += 1) {
-      if (this.#chance(0.7)) await this.#append(1 + Math.floor(this.#random() * 12));
+      for (const stream of this.#subject.streams) {
+        if (this.#chance(0.6)) await this.#append(stream, 1 + Math.floor(this.#random() * 12));
+      }
       for (let turns = Math.floor(this.#random() * 12); turns > 0; turns -= 1) await turn();
       if (this.#chance(0.2)) this.#faults += 1;
       if (this.#needsOwner || this.#chance(0.2)) await next();
@@ -120,13 +168,25 @@ export class OutboxWorld {
     return this.#random() < probability;
   }
 
-  async #own(): Promise<void> {
+  #otherInput(stream: string): OtherInput {
+    return {
+      partition: partitionOf(stream),
+      view: () => this.#feeds.get(stream),
+      timeOf,
+      onAdvance: (listener) => {
+        this.#listeners.add(listener);
+        return { stop: () => void this.#listeners.delete(listener) };
+      },
+    };
+  }
+
+  async #own(stream: string): Promise<void> {
     const tier = { tier: "memory", chains: CHAINS } as const;
     const atLeast: Epoch = epoch(this.#world.nowMs());
-    this.#feed?.end();
-    const claim = await this.#log.claim(PARTITION, { leaderEpoch: 1, tableVersion: 1 }, atLeast, tier);
-    this.#claim = claim;
-    this.#feed = new OwnedFeed(this.#faulty(), claim, {
+    this.#feeds.get(stream)?.end();
+    const claim = await this.#log.claim(partitionOf(stream), { leaderEpoch: 1, tableVersion: 1 }, atLeast, tier);
+    this.#claims.set(stream, claim);
+    const feed = new OwnedFeed(this.#faulty(), claim, {
       nowMs: () => this.#world.nowMs(),
       onDoubt: () => {
         this.#needsOwner = true;
@@ -134,6 +194,7 @@ export class OutboxWorld {
       onAdvance: () => undefined,
       onBounds: () => undefined,
     });
+    this.#feeds.set(stream, feed);
   }
 
   /** The log with calls that fail before they take effect, or whose answer is lost. */
@@ -160,18 +221,18 @@ export class OutboxWorld {
   }
 
   /** Event times follow the clock, some late, some too late, a few far in the future. */
-  async #append(count: number): Promise<void> {
+  async #append(stream: string, count: number): Promise<void> {
     const appendedAtMs = this.#world.nowMs();
-    const first = this.#inputs.length;
+    const first = this.#inputs.filter((input) => input.stream === stream).length;
     const events = Array.from({ length: count }, (_, at): Event => {
       const spread = this.#random();
       const timeMs = appendedAtMs - (spread < 0.1 ? 15_000 : spread < 0.5 ? 2_000 : 500) * this.#random();
       const isFuture = this.#chance(0.02);
       const kind = this.#chance(0.1) ? "dropped" : "counted";
       const key = this.#chance(0.05) ? { no: "key" } : `k${Math.floor(this.#random() * 4)}`;
-      return { id: first + at, kind, key, timeMs: Math.floor(isFuture ? timeMs + 3_600_000 : timeMs) };
+      return { id: `${stream}-${first + at}`, kind, key, timeMs: Math.floor(isFuture ? timeMs + 3_600_000 : timeMs) };
     });
-    const { ownership } = this.#claim as Claim;
+    const { ownership } = this.#claims.get(stream) as Claim;
     const batch = {
       ...{ producerId: "p", producerEpoch: 1, previousSequence: first === 0 ? undefined : ([0, first, 0] as const) },
       ...{ sequences: { first: [0, first + 1, 0] as const, count }, schemaVersion: 0, appendedAtMs },
@@ -181,37 +242,58 @@ export class OutboxWorld {
     const [outcome] = outcomes;
     if (outcome?.kind !== "written")
       throw new Error(`Cannot go on as the log must write: it answered ${outcome?.kind}`);
-    for (const [at, event] of events.entries()) {
-      this.#inputs.push({ at: position(ownership.epoch, first + at), event, timeMs: timeOf(event), appendedAtMs });
+    for (const [index, event] of events.entries()) {
+      const at = position(ownership.epoch, first + index);
+      this.#inputs.push({ stream, at, event, timeMs: timeOf(event), appendedAtMs });
     }
-    this.#feed?.advanceRecords([{ batch, ...outcome }], endOffset);
+    this.#feeds.get(stream)?.advanceRecords([{ batch, ...outcome }], endOffset);
+    for (const listener of this.#listeners) listener();
   }
 
   async #outputs(): Promise<OutboxRecord[]> {
-    const bounds = (await this.#log.describe(PARTITION))?.get(outboxChannel("count"));
+    const partition = partitionOf(this.#subject.streams[0] ?? "");
+    const channel = outboxChannel(this.#subject.name);
+    const bounds = (await this.#log.describe(partition))?.get(channel);
     const committedOffset = bounds?.endOffset ?? offset(0);
-    const request = { channel: outboxChannel("count"), after: undefined, committedOffset, bytesMax: 1e9 } as const;
-    const result = await this.#log.read(PARTITION, request);
+    const request = { channel, after: undefined, committedOffset, bytesMax: 1e9 } as const;
+    const result = await this.#log.read(partition, request);
     if (result.kind !== "records") throw new Error(`Cannot read the outbox: ${result.kind}`);
     return [...recordsOf(result.batches, 0)].map(({ event }) => event as unknown as OutboxRecord);
   }
 }
 
+/** The order in which records of several streams are merged: by the latest event time that each stream has shown (Q1). */
+function merged(inputs: readonly Input[], streams: readonly string[]): Input[] {
+  const shownMs = new Map<string, number>();
+  const placed = inputs.map((input) => {
+    const isTimely = input.timeMs <= input.appendedAtMs + TIME.skewMs;
+    const before = shownMs.get(input.stream) ?? Number.NEGATIVE_INFINITY;
+    const clockMs = Math.max(before, isTimely ? input.timeMs : before);
+    shownMs.set(input.stream, clockMs);
+    return { input, clockMs, stream: streams.indexOf(input.stream) };
+  });
+  return placed.sort((a, b) => a.clockMs - b.clockMs || a.stream - b.stream).map(({ input }) => input);
+}
+
 /** The outputs of all inputs in one batch each, computed without a log, a fault or a tick. */
-export async function reference(inputs: readonly Input[]): Promise<OutboxRecord[]> {
-  const pipeline = await countPipeline();
-  const instance = pipeline.instantiate(PARTITION, freshTables());
-  const watermark = new InputWatermark(TIME);
+export async function reference(inputs: readonly Input[], subject: Subject): Promise<OutboxRecord[]> {
+  const pipeline = await subject.compile();
+  const partition = partitionOf(subject.streams[0] ?? "");
+  const instance = pipeline.instantiate(partition, freshTables());
+  const watermarks = new Map(
+    subject.streams.map((stream) => [stream, new InputWatermark({ ...TIME, idleAfterMs: 0 })]),
+  );
+  const leastMs = () => Math.min(...[...watermarks.values()].map(({ ms }) => ms));
   const outputs: OutboxRecord[] = [];
   let after: Position | undefined;
-  for (const { at, event, timeMs, appendedAtMs } of inputs) {
-    const beforeMs = [watermark.ms];
-    if (!watermark.see(timeMs, appendedAtMs)) {
+  for (const { stream, at, event, timeMs, appendedAtMs } of merged(inputs, subject.streams)) {
+    const beforeMs = [leastMs()];
+    if (watermarks.get(stream)?.see(timeMs, appendedAtMs) !== true) {
       outputs.push({ timeMs, failed: { code: "FUTURE_RECORD", path: "", reason: "", event } });
     } else {
-      const watermarks = { beforeMs, after, endMs: watermark.ms };
-      const batch = { partition: PARTITION, events: [event], positions: [at], timesMs: [timeMs], watermarks };
-      const { events, failures, fired } = await instance.run(batch);
+      const marks = { beforeMs, after, endMs: leastMs() };
+      const columns = { events: [event], positions: [at], timesMs: [timeMs], sources: [partitionOf(stream)] };
+      const { events, failures, fired } = await instance.run({ partition, ...columns, watermarks: marks });
       const failure = failures.get(0);
       if (failure !== undefined) outputs.push({ timeMs, failed: { ...failure, event } });
       for (const [index, one] of events.entries())
