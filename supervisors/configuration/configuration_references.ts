@@ -1,4 +1,4 @@
-/** Checks how a configuration's parts fit together: known names, sinks fed by one pipeline, no circle of pipelines. */
+/** Checks how a configuration's parts fit together: known names, sinks fed once by each stream, no circle of pipelines. */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { auditStreamName, type KnownKinds, type Raw, streamsOf } from "./configuration_raw.ts";
@@ -75,15 +75,17 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
   return given.map((key) => problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`));
 }
 
-/** A sink has one position for each partition, so only one pipeline may feed it. */
+/** A sink has one position for each partition that it reads, so one pipeline of a stream may feed it. */
 function sharedSinkProblems(raw: Raw, at: LineAt): Problem[] {
   const fedBy = new Map<string, string>();
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) =>
     pipeline.to.flatMap((sink, index) => {
-      const other = fedBy.get(sink);
-      fedBy.set(sink, other ?? name);
+      const [first = ""] = streamsOf(pipeline.from); // a delivery reads the partitions of the first stream
+      const other = fedBy.get(`${sink} ${first}`);
+      fedBy.set(`${sink} ${first}`, other ?? name);
       if (other === undefined) return [];
-      return [problemAt(at, ["pipelines", name, "to", index], `sink ${sink} is fed by pipeline ${other} already`)];
+      const reason = `sink ${sink} is fed from stream ${first} by pipeline ${other} already`;
+      return [problemAt(at, ["pipelines", name, "to", index], reason)];
     }),
   );
 }

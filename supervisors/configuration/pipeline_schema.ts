@@ -34,7 +34,8 @@ export const PIPELINE_SCHEMA = object(
   {
     from: {
       description: "Stream to read, or a list of streams whose records are merged by event time.",
-      oneOf: [name, { type: "array", items: name, minItems: 1, maxItems: 16, uniqueItems: true }],
+      type: ["string", "array"],
+      ...{ pattern: name.pattern, items: name, minItems: 1, maxItems: 16, uniqueItems: true },
     },
     steps: { type: "array", items: step, default: [], description: "Steps in order." },
     to: { type: "array", items: name, minItems: 1, description: "Sinks to deliver to." },

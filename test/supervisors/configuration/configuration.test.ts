@@ -78,12 +78,30 @@ test("options of a kind are checked by the kind's own schema", async () => {
   assert.match(problems[0]?.reason ?? "", /unknown type of sink fil: did you mean file/);
 });
 
-test("a sink fed by two pipelines is refused, as it has one position", async () => {
-  const text = `streams: { a: {}, b: {} }
+test("a sink is fed by pipelines of several streams, and by one pipeline of each", async () => {
+  const text = (from: string) => `streams: { a: {}, b: {} }
 sinks: { out: { type: file, directory: out } }
-pipelines: { one: { from: a, to: [out] }, two: { from: b, to: [out] } }
+pipelines: { one: { from: a, to: [out] }, two: { from: ${from}, to: [out] } }
 `;
-  assert.match((await problemsOf(text))[0]?.reason ?? "", /sink out is fed by pipeline one already/);
+  assert.equal(await problemsOf(text("b")), []);
+  assert.equal(await problemsOf(text("[b, a]")), []);
+  for (const from of ["a", "[a, b]"])
+    assert.match(
+      (await problemsOf(text(from)))[0]?.reason ?? "",
+      /sink out is fed from stream a by pipeline one already/,
+    );
+});
+
+test("streams that are read together are known and have as many partitions", async () => {
+  const text = (from: string) => `streams: { a: {}, b: { partitions: 4 }, c: { partitions: 5 } }
+sinks: { out: { type: file, directory: out } }
+pipelines: { one: { from: ${from}, to: [out] } }
+`;
+  assert.equal(await problemsOf(text("[a, b]")), []);
+  const reasonOf = async (from: string) => (await problemsOf(text(from)))[0]?.reason ?? "";
+  assert.match(await reasonOf("[a, c]"), /must have as many partitions, with the same keys: current values are 4, 5/);
+  assert.match(await reasonOf("[a, d]"), /unknown stream d/);
+  assert.match(await reasonOf("[a, a]"), /duplicate/);
 });
 
 test("pipelines that lead back to their own input are refused", async () => {
