@@ -11,7 +11,7 @@ export type Raw = {
 };
 
 /** Keys that all kinds of sources have. The others are the kind's own options. */
-export const COMMON_SOURCE_KEYS = ["type", "stream"];
+export const COMMON_SOURCE_KEYS = ["type", "stream", "headers", "time"];
 export const COMMON_SINK_KEYS = ["type", "start"];
 
 /** The options without these keys. */

@@ -7,6 +7,8 @@ import { mapOf, name, object, typed } from "./schema_words.ts";
 import { SECURITY_SCHEMA } from "./security_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
 
+const field = { type: "string", minLength: 1, maxLength: 256 } as const;
+
 const step = {
   description: "One step: exactly one of filter, map or call.",
   type: "object",
@@ -21,7 +23,19 @@ export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
     "Sources by name.",
     typed(
       "Reads events from a place outside into a stream.",
-      { stream: { ...name, description: "Stream to append to." } },
+      {
+        stream: { ...name, description: "Stream to append to." },
+        headers: {
+          ...field,
+          description:
+            "Field of the event that takes the headers of its message, where the kind has headers. A field of that name in the event wins.",
+        },
+        time: {
+          ...field,
+          description:
+            "Field of the event that takes the time of its message, in ms since 1970, where the kind has times. A field of that name in the event wins.",
+        },
+      },
       ["stream"],
     ),
   ),
@@ -115,6 +129,15 @@ export interface ClusterConfiguration {
   readonly silentAfterMs: number;
 }
 
+export interface SourceConfiguration {
+  readonly type: string;
+  readonly stream: string;
+  /** Fields of the event for the headers and the time of its message. */
+  readonly headers?: string;
+  readonly time?: string;
+  readonly options: Options;
+}
+
 export interface Configuration {
   /** Folder of the file, in which its relative paths begin. */
   readonly folder: string;
@@ -129,9 +152,7 @@ export interface Configuration {
   };
   readonly log: RedisAddress & { readonly type: "lmdb" | "redis" | "memory"; readonly prefix: string };
   readonly streams: Readonly<Record<string, StreamConfiguration>>;
-  readonly sources: Readonly<
-    Record<string, { readonly type: string; readonly stream: string; readonly options: Options }>
-  >;
+  readonly sources: Readonly<Record<string, SourceConfiguration>>;
   readonly pipelines: Readonly<
     Record<string, { readonly from: string; readonly steps: readonly Options[]; readonly to: readonly string[] }>
   >;
