@@ -53,6 +53,7 @@ export interface SourceOptions<Options> {
   readonly log: SourceStore;
   readonly report: SourceContext["log"];
   readonly trouble: SourceContext["trouble"];
+  readonly lost?: NonNullable<SourceContext["lost"]>;
   readonly onRejected: NonNullable<ProducerOptions["onRejected"]>;
   readonly acknowledgeWithinMs?: number;
 }
@@ -101,9 +102,12 @@ async function run<Options>(
   signal: AbortSignal,
   failure: AbortController,
 ): Promise<void> {
-  const { name, shard, definition, report, trouble } = options;
+  const { name, shard, definition, report, trouble, lost = () => {} } = options;
   const point = await readResumePoint(options.log, name);
-  const about = { name, nowMs: () => context.nowMs(), log: report, trouble, ...(shard === undefined ? {} : { shard }) };
+  const about = {
+    ...{ name, nowMs: () => context.nowMs(), log: report, trouble, lost },
+    ...(shard === undefined ? {} : { shard }),
+  };
   const reader: AnyReader = await definition.open(options.options, about, point.stored);
   const producer = new Producer({
     connect: options.connect,

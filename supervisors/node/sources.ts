@@ -181,6 +181,11 @@ function readerOf(
   const { name, definition, options, stream, headers, time, troubles, parts } = source;
   const { metrics, connect, log } = parts;
   const rejected = metrics.counter("headrace_source_rejected_total", "Events of a source set aside", { source: name });
+  const lost = metrics.counter(
+    "headrace_source_lost_total",
+    "Items that a source's place has removed before they were read",
+    { source: name },
+  );
   return sourceActor({
     name: id,
     stream,
@@ -192,6 +197,7 @@ function readerOf(
     log,
     report: reportOf(source, shard),
     trouble: (code) => troubles.tell(name, code, shard),
+    lost: (count) => lost.add(count),
     onRejected: () => rejected.add(1),
     ...(shard === undefined ? {} : { shard }),
     ...(actorName === undefined ? {} : { actorName }),
