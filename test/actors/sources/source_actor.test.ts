@@ -154,8 +154,13 @@ test("O4: a stop ends in bounded time though no answer comes", async () => {
   assert.equal(world.stored, []);
 });
 
+const WAIT_MAX_MS = 10_000;
+
 const until = async (isDone: () => boolean | Promise<boolean>) => {
-  while (!(await isDone())) await settle();
+  for (const endMs = performance.now() + WAIT_MAX_MS; !(await isDone()); await settle()) {
+    if (performance.now() > endMs)
+      throw new Error(`Cannot go on as it must come about in ${WAIT_MAX_MS} ms: ${isDone}`);
+  }
 };
 
 /** Runs a source of these batches on a node with a real log, and notes what its reader is told. */
