@@ -204,7 +204,6 @@ function settling<Options>(
     await before;
     sender.settle(mark);
     if (batch.resume !== undefined) await point.store(batch.resume); // O1
-    failure.throwIfAborted();
     await acknowledge(batch); // O5
   };
   return (batch, mark) => {

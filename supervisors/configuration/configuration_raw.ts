@@ -22,7 +22,14 @@ export const without = (options: Options, keys: readonly string[]): Options =>
 export interface KnownKinds {
   readonly sources: ReadonlyMap<string, Options>;
   readonly sinks: ReadonlyMap<string, Options>;
+  /** Loads a kind that is not known, from a module or a package. Absent: there are no others. */
+  load?(section: "sources" | "sinks", type: string, folder: string): Promise<LoadedKind>;
 }
+
+export type LoadedKind =
+  | { readonly kind: "loaded"; readonly definition: unknown; readonly optionsSchema: Options }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "refused"; readonly reason: string };
 
 /** Name of the audit stream; undefined without an audit. */
 export const auditStreamName = (section: Options | undefined): string | undefined => {

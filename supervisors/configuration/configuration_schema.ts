@@ -1,5 +1,8 @@
 /** The schema and type of `headrace.yaml`. docs/configuration.md is generated from it, and a test compares them. */
+
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
+import type { AnySink } from "../../actors/sinks/registry.ts";
+import type { AnySource } from "../../actors/sources/registry.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_schema.ts";
@@ -138,7 +141,15 @@ export interface SourceConfiguration {
   readonly options: Options;
 }
 
+/** Kinds of the user's own modules, by the `type` that names them. */
+export interface OwnKinds {
+  readonly sources: ReadonlyMap<string, AnySource>;
+  readonly sinks: ReadonlyMap<string, AnySink>;
+}
+
 export interface Configuration {
+  /** Absent: all kinds are those of Headrace. */
+  readonly own?: OwnKinds;
   /** Folder of the file, in which its relative paths begin. */
   readonly folder: string;
   /** Secrets of the file, which are hidden in every text for a person. */

@@ -5,11 +5,12 @@
  */
 import type { ActorContext, ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
 import { settledWithin } from "../../actors/kernel/settled_within.ts";
-import { type AnySource, SOURCES } from "../../actors/sources/registry.ts";
+import type { AnySource } from "../../actors/sources/registry.ts";
 import { type SourceMessage, type SourceOptions, sourceActor } from "../../actors/sources/source_actor.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { FIELD_LIMITS } from "../../protocols/limits.ts";
 import type { Configuration, SourceConfiguration } from "../configuration/configuration_schema.ts";
+import { sourceOf } from "../configuration/kinds.ts";
 import type { Foundation } from "./foundation.ts";
 import { type ShardsInput, SOURCE_SUPERVISION, shardsActor } from "./sources/shards_actor.ts";
 import { SHARD_LIMITS } from "./sources/shards_machine.ts";
@@ -57,7 +58,7 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
   const troubles = new SourceTroubles();
   parts.metrics.gauge("headrace_source_unavailable", "1 while a source cannot read, by why", () => troubles.readings());
   const runners = Object.entries(configuration.sources).flatMap(([name, given]) => {
-    const definition = SOURCES.get(given.type);
+    const definition = sourceOf(configuration, given.type);
     if (definition === undefined) return []; // the configuration's check has reported it
     const { cluster } = parts;
     const isEverywhere = cluster !== undefined && definition.readsOwnMachine === true;
