@@ -134,6 +134,9 @@ test("X2: entries that were trimmed before they were read are logged and counted
   assert.match(second.notes.logged.join("\n"), /error entries were removed.*"entries":2/);
   await add(stream, "7");
   assert.equal(await second.read(), ["7"]);
+  await app.xTrim(stream, "MAXLEN", 0);
+  await add(stream, "8");
+  assert.equal(await second.read(), ["8"]);
   assert.is(second.notes.lostCount, 2);
   await second.end();
 });
