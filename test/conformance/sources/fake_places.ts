@@ -30,6 +30,8 @@ class Waiters {
 /** A list of items that can be read again from any place. */
 export class PositionPlace {
   readonly items: SourceItem[] = [];
+  /** Open readers. */
+  readers = 0;
   readonly waiters = new Waiters();
 
   put(items: readonly SourceItem[]): void {
@@ -43,6 +45,7 @@ export const positionSource: SourceDefinition<PositionPlace> = {
   optionsSchema: {},
   open: async (place, _context, resume) => {
     let next = Number(resume?.next ?? 0);
+    place.readers += 1;
     return {
       async *read(signal): AsyncIterable<SourceBatch> {
         while (!signal.aborted) {
@@ -58,7 +61,9 @@ export const positionSource: SourceDefinition<PositionPlace> = {
         }
       },
       acknowledge: async () => {},
-      close: async () => {},
+      close: async () => {
+        place.readers -= 1;
+      },
     };
   },
 };
@@ -67,6 +72,8 @@ export const positionSource: SourceDefinition<PositionPlace> = {
 export class QueuePlace {
   readonly messages = new Map<string, SourceItem>();
   readonly acknowledged: string[] = [];
+  /** Open readers. */
+  readers = 0;
   readonly waiters = new Waiters();
   #count = 0;
 
@@ -82,6 +89,7 @@ export const queueSource: SourceDefinition<QueuePlace, NamedItem> = {
   identity: "message_id",
   open: async (place) => {
     const handedOut = new Set<string>();
+    place.readers += 1;
     return {
       async *read(signal): AsyncIterable<SourceBatch<NamedItem>> {
         while (!signal.aborted) {
@@ -103,7 +111,9 @@ export const queueSource: SourceDefinition<QueuePlace, NamedItem> = {
           if (place.messages.delete(messageId)) place.acknowledged.push(messageId);
         }
       },
-      close: async () => {},
+      close: async () => {
+        place.readers -= 1;
+      },
     };
   },
 };

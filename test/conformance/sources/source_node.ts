@@ -34,6 +34,8 @@ export class SourceNode {
   readonly log: MemoryLog = createMemoryLog();
   readonly partitions: number;
   readonly key: string | undefined;
+  /** Chains that were opened. */
+  opens = 0;
   readonly #owners: Promise<readonly Ownership[]>;
   readonly #inspect = createInspect(new Map(), EVENT_LIMITS);
 
@@ -106,6 +108,7 @@ export class SourceNode {
   async #open(producerId: string, stream: string, partition: number, producerEpoch: number): Promise<NodeFrame> {
     const owner = await this.#ownerOf(partition);
     const outcome = await this.log.openChain(owner, "records", producerId, producerEpoch, Date.now());
+    this.opens += 1;
     if (outcome.kind !== "opened") return refusal("STALE_PRODUCER_EPOCH", stream, partition);
     return { type: "opened", stream, partition, lastSequence: outcome.lastSequence ?? null };
   }

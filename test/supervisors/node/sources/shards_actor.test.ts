@@ -1,8 +1,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { ActorDefinition } from "../../../../actors/kernel/actor.ts";
+import { createActorSystem } from "../../../../actors/kernel/actor_system.ts";
 import { SOURCES } from "../../../../actors/sources/registry.ts";
 import type { SourceDefinition } from "../../../../actors/sources/source.ts";
+import { ConfigurationError, FencedError } from "../../../../protocols/errors.ts";
 import { KNOWN_KINDS } from "../../../../supervisors/configuration/known_kinds.ts";
+import { shardsActor } from "../../../../supervisors/node/sources/shards_actor.ts";
 import { eventually, runningNode } from "../../../support/processes/running_node.ts";
 
 /** A source with many shards of one event each, which notes what its readers do. */
@@ -93,6 +97,33 @@ test("shards that cannot be listed are told by /readyz, and read once they can",
   } finally {
     await node.end();
   }
+});
+
+test("a reader that was fenced, or whose configuration was refused, starts again for as long as it is placed here", async () => {
+  const system = await createActorSystem();
+  const ends = [
+    new FencedError("PRODUCER_FENCED", "another node has started later"),
+    new ConfigurationError("INVALID_CONFIGURATION", "the broker knows no such user, for now"),
+  ];
+  let starts = 0;
+  const reader = (_shard: string, name: string): ActorDefinition<never> => ({
+    name,
+    start(context) {
+      const error = ends[starts];
+      starts += 1;
+      if (error !== undefined) context.self.tell("end" as never);
+      return {
+        receive: () => {
+          throw error;
+        },
+      };
+    },
+  });
+  const quiet = { onOwned: () => [], onEnded: () => {}, trouble: () => {} };
+  const about = { name: "source", partitions: 1, nameCharactersMax: 128, owned: () => new Set([0]) };
+  system.spawn(shardsActor({ ...about, ...quiet, list: async () => ["one"], reader }));
+  await eventually(() => (starts === ends.length + 1 ? true : undefined));
+  await system.shutdown();
 });
 
 test.run();
