@@ -18,6 +18,7 @@ import { ConfigurationError, reasonOf, UnavailableError } from "../../protocols/
 import type { StreamDescription } from "../../protocols/wire/frames.ts";
 import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import { settledWithin } from "../kernel/settled_within.ts";
+import { EMPTY_CHAIN_KEPT_MS } from "../log/log.ts";
 import { type MessageFields, PartitionChoice } from "./shard/item_events.ts";
 import { NamedSender } from "./shard/named_sender.ts";
 import { PlacedSender } from "./shard/placed_sender.ts";
@@ -34,6 +35,8 @@ const GIVEN_UP_WITHIN_MS = 250;
 const CLOSE_WITHIN_MS = 5_000;
 /** O5: longer than a broker takes to answer under load. */
 const ACKNOWLEDGE_WITHIN_MS = 30_000;
+/** Chains without items are opened again three times in the minute for which the log keeps them (named sender N3). */
+const KEEP_EVERY_MS = EMPTY_CHAIN_KEPT_MS / 3;
 
 export interface SourceOptions<Options> {
   /** `<source>`, or `<source>/<shard>`: names the producer and the stored resume point. */
@@ -56,6 +59,7 @@ export interface SourceOptions<Options> {
   readonly lost?: NonNullable<SourceContext["lost"]>;
   readonly onRejected: NonNullable<ProducerOptions["onRejected"]>;
   readonly acknowledgeWithinMs?: number;
+  readonly keepEveryMs?: number;
 }
 
 export type SourceMessage = { readonly type: "ended"; readonly error: unknown };
@@ -121,12 +125,15 @@ async function run<Options>(
     setsAsideUnsendable: true, // the reader moves past the record, so it must become a dead letter
     onInDoubt: (_events, error) => failure.abort(error),
   });
+  let keeping: NodeJS.Timeout | undefined;
   try {
     const sender = await unlessAborted(senderOf(options, producer, context), failure.signal);
+    keeping = setInterval(() => sender.keep(), options.keepEveryMs ?? KEEP_EVERY_MS);
     const settle = settling(options, producer, point, reader, sender, failure.signal);
     await pump(sender, reader.read(AbortSignal.any([signal, failure.signal])), settle, failure);
     failure.signal.throwIfAborted();
   } finally {
+    clearInterval(keeping);
     await producer.close({ timeoutMs: failure.signal.aborted ? 0 : CLOSE_WITHIN_MS });
     await closeReader(reader, report);
   }
@@ -145,6 +152,7 @@ async function closeReader(reader: AnyReader, report: SourceContext["log"]): Pro
 interface Sender {
   send(items: readonly AnyItem[], signal: AbortSignal): Promise<number>;
   settle(mark: number): void;
+  keep(): void;
 }
 
 /** O6 */
@@ -163,6 +171,7 @@ async function senderOf<Options>(
         return 0;
       },
       settle: () => {},
+      keep: () => {},
     };
   }
   if (choice === undefined) {
@@ -175,6 +184,7 @@ async function senderOf<Options>(
   return {
     send: (items, signal) => named.send(items as readonly NamedItem[], signal),
     settle: (mark) => named.settle(mark),
+    keep: () => named.keep(),
   };
 }
 

@@ -57,18 +57,19 @@ export class IdStore {
   }
 }
 
-const encodePage = ({ ids, partitions, ...page }: IdPage): Event => ({
+const encodePage = ({ ids, partitions, doubtful, ...page }: IdPage): Event => ({
   ...page,
   partitions: [...partitions],
+  doubtful: [...doubtful],
   ids: Uint8Array.from(Buffer.from(ids.join(""), "latin1")),
 });
 
-function decodePage({ number, term, atMs, settledBefore, first, partitions, ids }: Event): IdPage {
+function decodePage({ number, term, atMs, settledBefore, first, partitions, doubtful, ids }: Event): IdPage {
   const text = Buffer.from(ids as Uint8Array).toString("latin1");
   const count = text.length / HASH_BYTES;
   return {
     ...{ number: Number(number), term: Number(term), atMs: Number(atMs), settledBefore: Number(settledBefore) },
-    ...{ first: Number(first), partitions: partitions as readonly number[] },
+    ...{ first: Number(first), partitions: partitions as readonly number[], doubtful: doubtful as readonly number[] },
     ids: Array.from({ length: count }, (_, at) => text.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES)),
   };
 }

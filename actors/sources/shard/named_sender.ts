@@ -4,6 +4,8 @@
  *   N1. A life opens the shard's chain in every partition before it reads the stored ids. From then on an earlier life,
  *       on whichever node, can append nothing, so the chains tell for good what it had stored (remembered ids D2).
  *   N2. The ids of a batch are stored before its first item is sent.
+ *   N3. The log forgets a chain without items after a minute, and its fence with it (E5). So where an earlier life may
+ *       still hold an item for such a chain, the chain is opened again and again, until this life has sent to it.
  */
 import type { Producer } from "../../../protocols/client/producer/producer.ts";
 import { InvariantError } from "../../../protocols/errors.ts";
@@ -31,11 +33,14 @@ export class NamedSender {
   readonly #options: NamedSenderOptions;
   readonly #store: IdStore;
   readonly #ids: RememberedIds;
+  /** Partitions whose chain has no item and is to be kept (N3). */
+  readonly #kept: Set<number>;
 
-  private constructor(options: NamedSenderOptions, store: IdStore, ids: RememberedIds) {
+  private constructor(options: NamedSenderOptions, store: IdStore, ids: RememberedIds, kept: Set<number>) {
     this.#options = options;
     this.#store = store;
     this.#ids = ids;
+    this.#kept = kept;
   }
 
   static async open(options: NamedSenderOptions): Promise<NamedSender> {
@@ -48,7 +53,8 @@ export class NamedSender {
       opened.map(({ lastSequence }) => lastSequence),
     );
     for (const page of ids.corrections) await store.write(page);
-    return new NamedSender(options, store, ids);
+    const empty = partitions.filter((partition) => opened[partition]?.lastSequence === undefined);
+    return new NamedSender(options, store, ids, new Set(empty.filter((partition) => ids.doubtful.has(partition))));
   }
 
   /** Resolves once every new item is in the producer's buffer. Answers what `settle` takes. */
@@ -67,8 +73,15 @@ export class NamedSender {
       const traceparent = item.kind === "event" ? item.traceparent : undefined;
       const options = { partition, sequence, signal, ...(traceparent === undefined ? {} : { traceparent }) };
       await producer.send(eventOf(item, fields), options);
+      this.#kept.delete(partition);
     }
     return this.#ids.newestPage;
+  }
+
+  /** N3. To be called several times a minute. */
+  keep(): void {
+    const { producer, stream } = this.#options;
+    for (const partition of this.#kept) producer.open(stream, partition).catch(() => undefined); // the producer has ended
   }
 
   /** All items that were sent until `send` had answered `mark` are in the log, or set aside. */

@@ -36,6 +36,8 @@ export interface IdPage {
   readonly first: number;
   /** The partition of each id's item; empty where all are known to be settled. */
   readonly partitions: readonly number[];
+  /** Partitions of ids that were forgotten (D2): a life that stands still may yet send their items there. */
+  readonly doubtful: readonly number[];
 }
 
 /** The place that an item gets, by its index in the batch. */
@@ -56,6 +58,8 @@ type OpenPage = { -readonly [Key in keyof IdPage]: IdPage[Key] } & { ids: string
 export class RememberedIds {
   /** Pages to store before anything is sent: they leave out the ids of items that are not in the log (D2). */
   readonly corrections: readonly IdPage[];
+  /** Partitions for which an earlier life may still hold an item that it never sent. */
+  readonly doubtful: ReadonlySet<number>;
   readonly #term: number;
   readonly #pages: IdPage[];
   readonly #pageOf = new Map<string, number>();
@@ -70,6 +74,7 @@ export class RememberedIds {
     this.#term = 1 + Math.max(0, ...pages.map(({ term }) => term), ...lasts.map((last) => last?.[0] ?? 0)); // D3
     this.#pages = pages.map((page) => this.#corrected(page, lasts));
     this.corrections = this.#pages.filter((page, at) => page !== pages[at]);
+    this.doubtful = new Set(this.#pages.flatMap(({ doubtful }) => doubtful));
     for (const page of this.#pages) for (const id of page.ids) this.#pageOf.set(id, page.number);
     this.#settledBefore = (this.#pages.at(-1)?.number ?? -1) + 1;
   }
@@ -81,7 +86,9 @@ export class RememberedIds {
       const sequence: Sequence = [page.term, page.first + at, 0];
       return compareSequences(sequence, lasts[page.partitions[at] ?? 0]) <= 0;
     };
-    return { ...page, ids: page.ids.filter((_id, at) => isStored(at)), partitions: [] };
+    const forgotten = page.partitions.filter((_partition, at) => !isStored(at));
+    const doubtful = [...new Set([...page.doubtful, ...forgotten])];
+    return { ...page, ids: page.ids.filter((_id, at) => isStored(at)), partitions: [], doubtful };
   }
 
   /** Takes the ids of a batch, each with the partition that its item goes to if it is new (D1, D4). */
@@ -122,7 +129,7 @@ export class RememberedIds {
     while (number - (this.#pages[0]?.number ?? number) >= ID_LIMITS.pages) this.#forget(); // D5
     const page: OpenPage = {
       ...{ number, term: this.#term, atMs: nowMs, settledBefore: 0 },
-      ...{ ids: [], first: this.#next, partitions: [] },
+      ...{ ids: [], first: this.#next, partitions: [], doubtful: [] },
     };
     this.#pages.push(page);
     this.#open = page;

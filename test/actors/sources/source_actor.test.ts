@@ -229,6 +229,36 @@ test("O6: an item that is read twice is stored once, by its position and by its 
   }
 });
 
+// named sender N3, remembered ids D2
+test("a message whose id was stored comes once, though its first owner sends it minutes later to a chain without items", async () => {
+  const node = new SourceNode();
+  const place = new QueuePlace();
+  place.put([{ kind: "event", event: { n: 1 } }]);
+  const points = new CrashPoints({ effect: "send", when: "before", nth: 1 });
+  const frozen = await startLife(node, queueSource as never, place, { points });
+  await points.down;
+  const messages = [...place.messages];
+  place.messages.clear(); // the place does not hand it out again yet
+  const lives = [];
+  for (let life = 0; life < 2; life += 1) {
+    // The second of these lives knows of the doubt from the store alone.
+    lives.push(await startLife(node, queueSource as never, place, { keepEveryMs: 5 }));
+    const opened = node.opens;
+    await until(() => node.opens > opened + node.partitions);
+    if (life === 0) await lives[0]?.stop();
+  }
+  await node.expireChains(61_000);
+  const opened = node.opens;
+  await until(() => node.opens > opened + 1);
+  points.thaw();
+  await until(() => frozen.ends.length > 0 || place.acknowledged.length > 0);
+  for (const [id, item] of messages) place.messages.set(id, item);
+  place.waiters.wake();
+  await until(() => place.messages.size === 0);
+  assert.is((await node.stored()).length, 1);
+  await Promise.all([frozen, ...lives].map((life) => life.stop()));
+});
+
 test("O7: each event keeps the trace context of its own message", async () => {
   const node = new SourceNode(1);
   const place = new PositionPlace();

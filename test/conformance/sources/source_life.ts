@@ -22,6 +22,7 @@ export interface LifeOptions {
   readonly points?: CrashPoints;
   readonly fields?: SourceOptions<never>["fields"];
   readonly acknowledgeWithinMs?: number;
+  readonly keepEveryMs?: number;
 }
 
 let ids = 0;
@@ -30,7 +31,13 @@ export async function startLife(
   node: SourceNode,
   definition: TestedSource,
   options: unknown,
-  { shard, points = new CrashPoints(), fields = {}, acknowledgeWithinMs = 30_000 }: LifeOptions = {},
+  {
+    shard,
+    points = new CrashPoints(),
+    fields = {},
+    acknowledgeWithinMs = 30_000,
+    keepEveryMs = 20_000,
+  }: LifeOptions = {},
 ): Promise<SourceLife> {
   const ends: unknown[] = [];
   const logged: string[] = [];
@@ -51,7 +58,7 @@ export async function startLife(
     report: (level, message, about) => logged.push(`${level} ${message} ${JSON.stringify(about ?? {})}`),
     trouble: (code) => troubles.push(code),
     onRejected: () => {},
-    acknowledgeWithinMs,
+    ...{ acknowledgeWithinMs, keepEveryMs },
   }).start(contextOf((message) => take(message)));
   const take = (message: SourceMessage) => {
     try {

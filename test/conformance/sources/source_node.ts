@@ -127,6 +127,11 @@ export class SourceNode {
     return answerOf(outcomes[0] as AppendOutcome, frame);
   }
 
+  /** Lets time pass for chains alone: those that are idle for so long are forgotten (E5). */
+  async expireChains(afterMs: number): Promise<void> {
+    for (const owner of await this.#owners) await this.log.expireChains(owner, Date.now() + afterMs);
+  }
+
   /** The events that the log holds, by partition and then in their order. */
   async stored(channel: Channel = "records"): Promise<readonly StoredEvent[]> {
     const all: StoredEvent[] = [];

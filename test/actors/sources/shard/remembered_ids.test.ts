@@ -15,7 +15,7 @@ test("D1: a new id gets the next sequence, and its page is to be stored with its
     { index: 1, partition: 1, sequence: [1, 1, 0] },
   ]);
   assert.equal(pages, [
-    { number: 0, term: 1, atMs: 5, settledBefore: 0, ids: ["a", "b"], first: 0, partitions: [0, 1] },
+    { number: 0, term: 1, atMs: 5, settledBefore: 0, ids: ["a", "b"], first: 0, partitions: [0, 1], doubtful: [] },
   ]);
 });
 
@@ -39,9 +39,10 @@ test("D2: of the ids that were not settled, those that the chains have reached a
     [1, 3, 0],
   ]);
   assert.equal(
-    next.corrections.map(({ ids, partitions }) => [ids, partitions]),
-    [[["a", "b", "d"], []]],
+    next.corrections.map(({ ids, partitions, doubtful }) => [ids, partitions, doubtful]),
+    [[["a", "b", "d"], [], [0]]],
   );
+  assert.equal(new RememberedIds(next.corrections, [undefined, undefined]).doubtful, new Set([0]));
   assert.equal(
     next.take(["a", "b", "c", "d"], toFirst, 0).fresh.map(({ index }) => index),
     [2],
