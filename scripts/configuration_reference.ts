@@ -53,6 +53,20 @@ records that belong together have equal keys. Records are merged by event time: 
 \`time.idleAfter\` at most. The watermark is the least one of the streams.
 `;
 
+const OWN_KINDS = `### Kinds of your own
+
+The \`type\` of a source or a sink may name a module or an installed package that exports one:
+
+| \`type\` | kind |
+|---|---|
+| \`./orders_source.ts#orders\` | the export \`orders\` of a module, by its path from this file's folder |
+| \`./orders_source.ts\` | its default export |
+| \`some-package\`, \`some-package#orders\` | an export of a package that is installed for this file's folder |
+
+The kind is loaded before its options are checked, and \`headrace lint\` tells which property of it is missing or wrong. Load only modules that you
+trust: they run within the node. [CONTRIBUTING](../CONTRIBUTING.md#a-new-source-in-one-file) shows what to write.
+`;
+
 export function renderReference(): string {
   const sections = Object.entries(propertiesOf(CONFIGURATION_SCHEMA)).map(([name, schema]) => section(name, schema));
   return `${[INTRODUCTION, ...sections].join("\n").trimEnd()}\n`;
@@ -65,7 +79,7 @@ function section(name: string, schema: Schema): string {
   const heading = `## \`${name}\`\n\n${schema.description}${isMap ? " Each entry:" : ""}\n\n${rows}`;
   if (name === "pipelines") return `${heading}\n${STEPS}`;
   if (name === "sources") return `${heading}\n${kinds(SOURCES)}`;
-  if (name === "sinks") return `${heading}\n${kinds(SINKS)}`;
+  if (name === "sinks") return `${heading}\n${kinds(SINKS)}\n${OWN_KINDS}`;
   return heading;
 }
 

@@ -61,6 +61,8 @@ export interface SourceContext {
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
   /** Called at each change with the reason why reading fails, such as EACCES; undefined once it works. */
   trouble(code: string | undefined): void;
+  /** Counts items that the place has removed before they were read. The source logs the details itself. */
+  lost?(count: number): void;
 }
 
 export interface SourceReader<Item extends PlacedItem | NamedItem = PlacedItem> {

@@ -1,21 +1,29 @@
 /**
- * Runs one source: reads batches, sends their events through a producer of its own, and stores each batch's resume
- * point once the events before it are acknowledged. The chains of the log remove events that are read twice (E3, E6).
+ * Runs one source, or one shard of it: reads batches, sends their events through a producer of its own, stores where to
+ * resume once these events are acknowledged, and then acknowledges the batch to the place outside.
  *   O1. A resume point is stored only after every event before it is durable or set aside.
  *   O2. A batch without events is a resume point that must be stored before the next batch is read.
  *   O3. An event in doubt ends this life of the source. The next life resumes from the stored point.
  *   O4. A stop waits a bounded time for sent events, even if the log, the file or the stream hangs. The next life reads
  *       these events again, and the chains remove those that were stored.
+ *   O5. A batch is acknowledged after its resume point is stored, in the order of the batches. An acknowledgement that
+ *       fails, or takes longer than `ACKNOWLEDGE_WITHIN_MS`, ends this life, also while no further batch comes.
+ *   O6. Items that are read twice are removed by their positions (`shard/placed_sender.ts`, E3, E6), or by their
+ *       messages' ids (`shard/named_sender.ts`).
+ *   O7. Each event keeps the trace context of its own message.
  */
 import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
 import type { Connect } from "../../protocols/connection.ts";
-import { UnavailableError } from "../../protocols/errors.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
-import { UnreadableInput } from "../../protocols/values/unreadable.ts";
+import { ConfigurationError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
+import type { StreamDescription } from "../../protocols/wire/frames.ts";
 import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import { settledWithin } from "../kernel/settled_within.ts";
-import type { Log } from "../log/log.ts";
-import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
+import { EMPTY_CHAIN_KEPT_MS } from "../log/log.ts";
+import { type MessageFields, PartitionChoice } from "./shard/item_events.ts";
+import { NamedSender } from "./shard/named_sender.ts";
+import { PlacedSender } from "./shard/placed_sender.ts";
+import { type ResumePoint, readResumePoint, type SourceStore } from "./shard/resume_point.ts";
+import type { NamedItem, PlacedItem, SourceBatch, SourceContext, SourceDefinition, SourceReader } from "./source.ts";
 
 /** Most batches sent behind the oldest unacknowledged one. Node warns beyond 10 listeners to a signal. */
 const BATCHES_AHEAD_MAX = 8;
@@ -23,25 +31,45 @@ const BATCHES_AHEAD_MAX = 8;
 const STOP_WITHIN_MS = 1_500;
 /** The wait for calls that were given up, in ms: a call to a store out of reach may never end. */
 const GIVEN_UP_WITHIN_MS = 250;
-/** The wait for sent events when a life ends by itself, in ms. */
+/** The wait for sent events when a life ends by itself, and then for the reader to close, in ms. */
 const CLOSE_WITHIN_MS = 5_000;
+/** O5: longer than a broker takes to answer under load. */
+const ACKNOWLEDGE_WITHIN_MS = 30_000;
+/** Chains without items are opened again three times in the minute for which the log keeps them (named sender N3). */
+const KEEP_EVERY_MS = EMPTY_CHAIN_KEPT_MS / 3;
 
 export interface SourceOptions<Options> {
+  /** `<source>`, or `<source>/<shard>`: names the producer and the stored resume point. */
   readonly name: string;
+  /** Name of the actor. Default: the source's name. */
+  readonly actorName?: string;
+  /** The shard to read; absent for a source without shards. */
+  readonly shard?: string;
   readonly stream: string;
-  readonly definition: SourceDefinition<Options>;
+  /** The stream as the node knows it: needed for keys of messages, and for sources with `identity: message_id`. */
+  readonly describe?: () => Pick<StreamDescription, "partitions" | "key"> | undefined;
+  readonly definition: SourceDefinition<Options, PlacedItem> | SourceDefinition<Options, NamedItem>;
   readonly options: Options;
+  /** The event's fields for the message's headers and time. */
+  readonly fields?: MessageFields;
   readonly connect: Connect;
-  readonly log: Pick<Log, "readMetadata" | "writeMetadata">;
+  readonly log: SourceStore;
   readonly report: SourceContext["log"];
   readonly trouble: SourceContext["trouble"];
+  readonly lost?: NonNullable<SourceContext["lost"]>;
   readonly onRejected: NonNullable<ProducerOptions["onRejected"]>;
+  readonly acknowledgeWithinMs?: number;
+  readonly keepEveryMs?: number;
 }
 
 export type SourceMessage = { readonly type: "ended"; readonly error: unknown };
 
+type AnyItem = PlacedItem | NamedItem;
+type AnyBatch = SourceBatch<AnyItem>;
+type AnyReader = SourceReader<AnyItem>;
+
 export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefinition<SourceMessage> => ({
-  name: options.name.replaceAll("/", "-"),
+  name: options.actorName ?? options.name.replaceAll("/", "-"),
   start(context) {
     const life = new AbortController();
     const failure = new AbortController();
@@ -78,13 +106,13 @@ async function run<Options>(
   signal: AbortSignal,
   failure: AbortController,
 ): Promise<void> {
-  const { name, definition, report, trouble } = options;
-  const progress = await readProgress(options);
-  const reader = await definition.open(
-    options.options,
-    { name, nowMs: () => context.nowMs(), log: report, trouble },
-    progress.resume,
-  );
+  const { name, shard, definition, report, trouble, lost = () => {} } = options;
+  const point = await readResumePoint(options.log, name);
+  const about = {
+    ...{ name, nowMs: () => context.nowMs(), log: report, trouble, lost },
+    ...(shard === undefined ? {} : { shard }),
+  };
+  const reader: AnyReader = await definition.open(options.options, about, point.stored);
   const producer = new Producer({
     connect: options.connect,
     addresses: ["this node"],
@@ -92,65 +120,131 @@ async function run<Options>(
     instance: context.newId(),
     stream: options.stream,
     client: `source ${name}`,
+    tracesApart: true, // O7
     onRejected: options.onRejected,
     setsAsideUnsendable: true, // the reader moves past the record, so it must become a dead letter
     onInDoubt: (_events, error) => failure.abort(error),
   });
+  let keeping: NodeJS.Timeout | undefined;
   try {
-    await pump(producer, progress, reader.read(AbortSignal.any([signal, failure.signal])), failure.signal);
+    const sender = await unlessAborted(senderOf(options, producer, context), failure.signal);
+    keeping = setInterval(() => sender.keep(), options.keepEveryMs ?? KEEP_EVERY_MS);
+    const settle = settling(options, producer, point, reader, sender, failure.signal);
+    await pump(sender, reader.read(AbortSignal.any([signal, failure.signal])), settle, failure);
     failure.signal.throwIfAborted();
   } finally {
+    clearInterval(keeping);
     await producer.close({ timeoutMs: failure.signal.aborted ? 0 : CLOSE_WITHIN_MS });
-    await reader.close();
+    await closeReader(reader, report);
   }
 }
 
-async function pump(
+async function closeReader(reader: AnyReader, report: SourceContext["log"]): Promise<void> {
+  const closing = reader.close().catch((error: unknown) => {
+    report("warn", "the reader has failed to close", { error: reasonOf(error) });
+  });
+  if (!(await settledWithin(closing, CLOSE_WITHIN_MS))) {
+    report("warn", `the reader has not closed within ${CLOSE_WITHIN_MS} ms`);
+  }
+}
+
+/** Sends the items of a batch. `settle` takes what `send` has answered, once these items are acknowledged. */
+interface Sender {
+  send(items: readonly AnyItem[], signal: AbortSignal): Promise<number>;
+  settle(mark: number): void;
+  keep(): void;
+}
+
+/** O6 */
+async function senderOf<Options>(
+  { name, stream, definition, describe, fields = {}, log }: SourceOptions<Options>,
   producer: Producer,
-  progress: Progress,
-  batches: AsyncIterable<SourceBatch>,
+  { nowMs }: ActorContext<SourceMessage>,
+): Promise<Sender> {
+  const described = describe?.();
+  const choice = described === undefined ? undefined : new PartitionChoice(described);
+  if (definition.identity !== "message_id") {
+    const placed = new PlacedSender({ name, producer, fields, choice });
+    return {
+      send: async (items, signal) => {
+        await placed.send(items as readonly PlacedItem[], signal);
+        return 0;
+      },
+      settle: () => {},
+      keep: () => {},
+    };
+  }
+  if (choice === undefined) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot run source ${name} as its stream must be known to the node: current value is ${stream}`,
+    );
+  }
+  const named = await NamedSender.open({ name, stream, producer, log, fields, choice, nowMs });
+  return {
+    send: (items, signal) => named.send(items as readonly NamedItem[], signal),
+    settle: (mark) => named.settle(mark),
+    keep: () => named.keep(),
+  };
+}
+
+type Settle = (batch: AnyBatch, mark: number) => Promise<void>;
+
+/** What follows the sending of a batch, in the order of the batches: O1, then O5. */
+function settling<Options>(
+  { name, acknowledgeWithinMs = ACKNOWLEDGE_WITHIN_MS }: SourceOptions<Options>,
+  producer: Producer,
+  point: ResumePoint,
+  reader: AnyReader,
+  sender: Sender,
   failure: AbortSignal,
+): Settle {
+  let last: Promise<void> = Promise.resolve();
+  const acknowledge = async (batch: AnyBatch) => {
+    if (reader.acknowledge === undefined) return;
+    const acknowledged = reader.acknowledge(batch);
+    if (await settledWithin(acknowledged, acknowledgeWithinMs)) return acknowledged;
+    throw new UnavailableError(
+      "TIMEOUT",
+      `Cannot go on reading ${name} as a batch must be acknowledged in time: no answer came within ${acknowledgeWithinMs} ms`,
+    );
+  };
+  const settle = async (batch: AnyBatch, mark: number, before: Promise<void>) => {
+    await producer.flush({ signal: failure });
+    await before;
+    sender.settle(mark);
+    if (batch.resume !== undefined) await point.store(batch.resume); // O1
+    await acknowledge(batch); // O5
+  };
+  return (batch, mark) => {
+    last = settle(batch, mark, last);
+    return last;
+  };
+}
+
+async function pump(
+  sender: Sender,
+  batches: AsyncIterable<AnyBatch>,
+  settle: Settle,
+  failure: AbortController,
 ): Promise<void> {
   const ahead: Promise<void>[] = [];
-  const settle = async (resume: SourcePosition) => {
-    await producer.flush({ signal: failure });
-    await progress.store(resume); // O1
-  };
   for await (const batch of batches) {
-    for (const { item, term, position } of batch.items) {
-      const event = item.kind === "event" ? item.event : new UnreadableInput(item.reason, item.original);
-      await producer.send(event, { sequence: [term, position, 0], signal: failure });
-    }
-    const settled = settle(batch.resume);
-    settled.catch(() => undefined); // awaited below, in order
+    const mark = await sender.send(batch.items, failure.signal);
+    const settled = settle(batch, mark);
+    settled.catch((error: unknown) => failure.abort(error)); // also while the reader waits for more
     ahead.push(settled);
     while (ahead.length > (batch.items.length === 0 ? 0 : BATCHES_AHEAD_MAX)) await ahead.shift(); // O2
   }
   await Promise.all(ahead);
 }
 
-type Progress = Awaited<ReturnType<typeof readProgress>>;
-
-async function readProgress<Options>({ log, name }: SourceOptions<Options>) {
-  const key = `source/${name}`;
-  const stored = await log.readMetadata(key);
-  let version = stored?.version ?? 0;
-  let last: Promise<void> = Promise.resolve();
-  const write = async (resume: SourcePosition): Promise<void> => {
-    const written = await log.writeMetadata(key, encodeEvents([resume], { asRecords: false }), version);
-    if (written === undefined) {
-      throw new UnavailableError(
-        "NOT_READY",
-        `Cannot store where ${name} resumes as one node alone may run it: another node has stored a resume point`,
-      );
-    }
-    version = written;
-  };
-  return {
-    resume: stored === undefined ? undefined : decodeTrustedEvents(stored.value)[0],
-    store(resume: SourcePosition): Promise<void> {
-      last = last.then(() => write(resume));
-      return last;
-    },
-  };
+/** Ends a wait that has no signal of its own. */
+function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

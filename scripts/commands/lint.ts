@@ -17,7 +17,7 @@ export function addLint(program: Command): void {
     .addHelpText(
       "after",
       `
-Checks keys, names and options, compiles schemas and expressions, and loads the modules of call steps. A problem is
+Checks keys, names and options, compiles schemas and expressions, and loads the modules of call steps and of kinds. A problem is
 told as file:line, place, reason and, for an unknown word, the nearest known one; the exit code is then 78. Warnings leave
 the exit code 0: a part of a schema that judges no event (an unknown keyword or format), a file source's path with
 * ? or [ (patterns are not supported), secrets in clear text, files that others may read, and tokens without TLS.

@@ -3,10 +3,10 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema/schema_validator.ts";
 import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
-import { SOURCES } from "../../actors/sources/registry.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, type LineAt, type Problem } from "../../supervisors/configuration/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
+import { sourceOf } from "../../supervisors/configuration/kinds.ts";
 import { KNOWN_KINDS } from "../../supervisors/configuration/known_kinds.ts";
 import { nearest } from "../../supervisors/configuration/nearest_word.ts";
 import { checkSink } from "../../supervisors/configuration/sink_check.ts";
@@ -90,7 +90,7 @@ function schemaWarnings(configuration: Configuration, lineAt: LineAt): Problem[]
 /** Warnings for options of sources that are allowed but probably a mistake. */
 function sourceWarnings(configuration: Configuration, lineAt: LineAt): Problem[] {
   return Object.entries(configuration.sources).flatMap(([name, { type, options }]) =>
-    (SOURCES.get(type)?.warningsOf?.(options as never) ?? []).map(({ key, reason }): Problem => {
+    (sourceOf(configuration, type)?.warningsOf?.(options as never) ?? []).map(({ key, reason }): Problem => {
       const path = ["sources", name, key];
       return { line: lineAt(path), path: `/${path.join("/")}`, reason };
     }),

@@ -129,6 +129,8 @@ export function complete(
     sources: mapValues(raw.sources, (source) => ({
       type: String(source.type),
       stream: String(source.stream),
+      ...(source.headers === undefined ? {} : { headers: String(source.headers) }),
+      ...(source.time === undefined ? {} : { time: String(source.time) }),
       options: without(source, COMMON_SOURCE_KEYS),
     })),
     pipelines: mapValues(raw.pipelines, ({ from, steps = [], to, time }) => {

@@ -18,6 +18,7 @@ import { referenceProblems, schemaTwice } from "./configuration_references.ts";
 import { CONFIGURATION_SCHEMA, type Configuration, type Options } from "./configuration_schema.ts";
 import { shown, stepProblems } from "./configuration_steps.ts";
 import { environmentVariable } from "./environment.ts";
+import { loadOwnKinds } from "./kind_modules.ts";
 import { unknownKey } from "./nearest_word.ts";
 
 export type { LineAt, Problem } from "./configuration_problem.ts";
@@ -92,7 +93,7 @@ function withNumbers(value: unknown): unknown {
 }
 
 /** @param folder the folder in which relative paths of schema files begin */
-export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
+export async function checkConfiguration(text: string, folder: string, known: KnownKinds): Promise<Loaded> {
   const hidden = new HiddenTexts();
   let filled: ReadonlySet<string> = new Set();
   let warnings: readonly Problem[] = [];
@@ -110,7 +111,9 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
   if (read.kind === "refused") return tell(read.problems);
   const { lineAt: at } = read;
   const raw = read.value as unknown as Raw;
+  const { kinds, own, problems: unloaded } = await loadOwnKinds(raw, known, folder, at);
   const problems = [
+    ...unloaded,
     ...referenceProblems(raw, kinds, at),
     ...stepProblems(raw, at),
     ...schemaTwice(raw, at),
@@ -118,7 +121,7 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
   ];
   const schemas = await readSchemaFiles(raw, folder, problems, at);
   if (problems.length > 0) return tell(problems);
-  return { kind: "loaded", configuration: complete(raw, schemas, folder, hidden), lineAt: at, warnings };
+  return { kind: "loaded", configuration: { ...complete(raw, schemas, folder, hidden), own }, lineAt: at, warnings };
 }
 
 type Expand = (written: unknown, lineAt: LineAt) => Promise<Pick<Expanded, "value" | "problems">>;

@@ -17,7 +17,7 @@ export const streamsOf = (from: string | readonly string[]): readonly string[] =
   typeof from === "string" ? [from] : from;
 
 /** Keys that all kinds of sources have. The others are the kind's own options. */
-export const COMMON_SOURCE_KEYS = ["type", "stream"];
+export const COMMON_SOURCE_KEYS = ["type", "stream", "headers", "time"];
 export const COMMON_SINK_KEYS = ["type", "start"];
 
 /** The options without these keys. */
@@ -28,7 +28,14 @@ export const without = (options: Options, keys: readonly string[]): Options =>
 export interface KnownKinds {
   readonly sources: ReadonlyMap<string, Options>;
   readonly sinks: ReadonlyMap<string, Options>;
+  /** Loads a kind that is not known, from a module or a package. Absent: there are no others. */
+  load?(section: "sources" | "sinks", type: string, folder: string): Promise<LoadedKind>;
 }
+
+export type LoadedKind =
+  | { readonly kind: "loaded"; readonly definition: unknown; readonly optionsSchema: Options }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "refused"; readonly reason: string };
 
 /** Name of the audit stream; undefined without an audit. */
 export const auditStreamName = (section: Options | undefined): string | undefined => {

@@ -26,6 +26,9 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
   const sinks = Object.keys(raw.sinks ?? {});
   for (const [name, source] of Object.entries(raw.sources ?? {})) {
     expect(["sources", name, "stream"], String(source.stream), own, "stream");
+    if (source.headers !== undefined && source.headers === source.time) {
+      refuse(["sources", name, "time"], `headers and time must name two fields: both are ${source.time}`);
+    }
     expect(["sources", name, "type"], String(source.type), [...kinds.sources.keys()], "type of source");
   }
   for (const [name, sink] of Object.entries(raw.sinks ?? {})) {

@@ -1,6 +1,9 @@
 /** The schema and type of `headrace.yaml`. docs/configuration.md is generated from it, and a test compares them. */
+
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
 import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
+import type { AnySink } from "../../actors/sinks/registry.ts";
+import type { AnySource } from "../../actors/sources/registry.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_schema.ts";
@@ -8,6 +11,8 @@ import { PIPELINE_SCHEMA } from "./pipeline_schema.ts";
 import { mapOf, name, object, typed } from "./schema_words.ts";
 import { SECURITY_SCHEMA } from "./security_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
+
+const field = { type: "string", minLength: 1, maxLength: 256 } as const;
 
 export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
   node: NODE_SCHEMA,
@@ -17,7 +22,19 @@ export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
     "Sources by name.",
     typed(
       "Reads events from a place outside into a stream.",
-      { stream: { ...name, description: "Stream to append to." } },
+      {
+        stream: { ...name, description: "Stream to append to." },
+        headers: {
+          ...field,
+          description:
+            "Field of the event that takes the headers of its message, where the kind has headers. A field of that name in the event wins.",
+        },
+        time: {
+          ...field,
+          description:
+            "Field of the event that takes the time of its message, in ms since 1970, where the kind has times. A field of that name in the event wins.",
+        },
+      },
       ["stream"],
     ),
   ),
@@ -100,7 +117,24 @@ export interface ClusterConfiguration {
   readonly silentAfterMs: number;
 }
 
+export interface SourceConfiguration {
+  readonly type: string;
+  readonly stream: string;
+  /** Fields of the event for the headers and the time of its message. */
+  readonly headers?: string;
+  readonly time?: string;
+  readonly options: Options;
+}
+
+/** Kinds of the user's own modules, by the `type` that names them. */
+export interface OwnKinds {
+  readonly sources: ReadonlyMap<string, AnySource>;
+  readonly sinks: ReadonlyMap<string, AnySink>;
+}
+
 export interface Configuration {
+  /** Absent: all kinds are those of Headrace. */
+  readonly own?: OwnKinds;
   /** Folder of the file, in which its relative paths begin. */
   readonly folder: string;
   /** Secrets of the file, which are hidden in every text for a person. */
@@ -114,9 +148,7 @@ export interface Configuration {
   };
   readonly log: RedisAddress & { readonly type: "lmdb" | "redis" | "memory"; readonly prefix: string };
   readonly streams: Readonly<Record<string, StreamConfiguration>>;
-  readonly sources: Readonly<
-    Record<string, { readonly type: string; readonly stream: string; readonly options: Options }>
-  >;
+  readonly sources: Readonly<Record<string, SourceConfiguration>>;
   readonly pipelines: Readonly<
     Record<
       string,

@@ -47,7 +47,11 @@ export const typed = (
   type: "object",
   description,
   properties: {
-    type: { type: "string", description: "The kind. It decides the other options." },
+    type: {
+      type: "string",
+      description:
+        "The kind, which decides the other options: one of those below, or [one of your own](#kinds-of-your-own).",
+    },
     ...properties,
   },
   required: ["type", ...required],

@@ -1,12 +1,12 @@
 /** Checks that the options of a sink can work together, with its pipeline and on this machine; its schema has judged each alone. */
-import { SINKS } from "../../actors/sinks/registry.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Configuration } from "./configuration_schema.ts";
+import { sinkOf } from "./kinds.ts";
 
 /** Throws `ConfigurationError` where the options of a sink cannot work; see `SinkDefinition.check` and `place`. */
 export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
   const sink = configuration.sinks[name];
-  const definition = SINKS.get(sink?.type ?? "");
+  const definition = sinkOf(configuration, sink?.type ?? "");
   refuseShared(name, configuration);
   const problem =
     configuration.cluster === undefined ? undefined : definition?.clusterProblem?.(sink?.options as never);
@@ -22,9 +22,10 @@ export async function checkSink(name: string, configuration: Configuration, fold
   }
 }
 
-function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
+function refuseShared(name: string, configuration: Configuration): void {
+  const { pipelines, sinks, node } = configuration;
   const placeOf = (sink: string): string | undefined =>
-    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
+    sinkOf(configuration, sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
   const feeds = Object.values(pipelines);
   const from = feeds.find(({ to }) => to.includes(name))?.from;
   const place = placeOf(name);

@@ -18,12 +18,12 @@ import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/d
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
 import { type BatchSteps, eachRecord, prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
-import { SINKS } from "../../actors/sinks/registry.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
 import { offset, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
+import { sinkOf } from "../configuration/kinds.ts";
 import { checkSink } from "../configuration/sink_check.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
@@ -191,7 +191,7 @@ function planSink(
   input: DeliveryInput,
 ): StreamDeliveries {
   const sink = configuration.sinks[name];
-  if (sink === undefined || !SINKS.has(sink.type)) return { consumers: [], start: () => [] };
+  if (sink === undefined || sinkOf(configuration, sink.type) === undefined) return { consumers: [], start: () => [] };
   const consumer = `sink/${name}`;
   return {
     consumers: [consumer],
@@ -224,7 +224,7 @@ export function sinkDelivery(
   of: DeliveryOf,
 ): readonly ActorDefinition<never>[] {
   const sink = configuration.sinks[name];
-  const definition = SINKS.get(sink?.type ?? "");
+  const definition = sinkOf(configuration, sink?.type ?? "");
   if (sink === undefined || definition === undefined) return [];
   const { feed, input, start, observe, replay, range } = of;
   const { partition } = feed;

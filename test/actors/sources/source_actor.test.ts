@@ -2,9 +2,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Actor } from "../../../actors/kernel/actor.ts";
 import type { Metadata } from "../../../actors/log/log.ts";
-import type { SourceBatch, SourcePosition } from "../../../actors/sources/source.ts";
+import type { SourceBatch, SourceDefinition, SourcePosition } from "../../../actors/sources/source.ts";
 import { type SourceMessage, type SourceOptions, sourceActor } from "../../../actors/sources/source_actor.ts";
 import { decodeTrustedEvents } from "../../../protocols/values/event_codec.ts";
+import { CrashPoints } from "../../conformance/sources/crash_points.ts";
+import { PositionPlace, positionSource, QueuePlace, queueSource } from "../../conformance/sources/fake_places.ts";
+import { startLife } from "../../conformance/sources/source_life.ts";
+import { SourceNode } from "../../conformance/sources/source_node.ts";
 import { startActor } from "../../support/fakes/fake_actor.ts";
 import { settle } from "../../support/fakes/manual_clock.ts";
 import { MemoryNetwork } from "../../support/fakes/memory_connection.ts";
@@ -148,6 +152,131 @@ test("O4: a stop ends in bounded time though no answer comes", async () => {
   assert.is(await Promise.race([actor.stop().then(() => "stopped"), late]), "stopped");
   clearTimeout(timer);
   assert.equal(world.stored, []);
+});
+
+const WAIT_MAX_MS = 10_000;
+
+const until = async (isDone: () => boolean | Promise<boolean>) => {
+  for (const endMs = performance.now() + WAIT_MAX_MS; !(await isDone()); await settle()) {
+    if (performance.now() > endMs)
+      throw new Error(`Cannot go on as it must come about in ${WAIT_MAX_MS} ms: ${isDone}`);
+  }
+};
+
+/** Runs a source of these batches on a node with a real log, and notes what its reader is told. */
+async function acknowledging(batches: readonly SourceBatch[], acknowledge: (calls: number) => Promise<void>) {
+  const node = new SourceNode(1);
+  const events: string[] = [];
+  const definition: SourceDefinition<never> = {
+    type: "test",
+    optionsSchema: {},
+    open: async () => ({
+      async *read(signal) {
+        yield* batches;
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      },
+      async acknowledge({ resume }) {
+        const stored = await node.log.readMetadata("source/s");
+        const after = (bytes: Uint8Array | undefined) => bytes && decodeTrustedEvents(bytes)[0];
+        events.push(`${JSON.stringify(resume)} where ${JSON.stringify(after(stored?.value))} is stored`);
+        await acknowledge(events.length);
+      },
+      close: async () => void events.push("closed"),
+    }),
+  };
+  const life = await startLife(node, definition, {}, { acknowledgeWithinMs: 20 });
+  return { node, events, life };
+}
+
+test("O5: batches are acknowledged in their order, each after its resume point is stored (source I4)", async () => {
+  const { events, life } = await acknowledging([batch(1), batch(2)], async () => {});
+  await until(() => events.length === 2);
+  assert.equal(events, ['{"after":1} where {"after":1} is stored', '{"after":2} where {"after":2} is stored']);
+  await life.stop();
+});
+
+test("O5: an acknowledgement that fails ends the life, and no later batch is acknowledged", async () => {
+  const { events, life } = await acknowledging([batch(1), batch(2)], () =>
+    Promise.reject(new Error("connection lost")),
+  );
+  await until(() => life.ends.length > 0);
+  assert.equal([life.ends.map(String), events.length, events.at(-1)], [["Error: connection lost"], 2, "closed"]);
+  await life.stop();
+});
+
+test("O5: an acknowledgement without an answer ends the life", async () => {
+  const { life } = await acknowledging([batch(1)], () => new Promise(() => {}));
+  await until(() => life.ends.length > 0);
+  assert.match(String(life.ends[0]), /must be acknowledged in time/);
+  await life.stop();
+});
+
+test("O6: an item that is read twice is stored once, by its position and by its message's id", async () => {
+  for (const [definition, place] of [
+    [positionSource, new PositionPlace()],
+    [queueSource, new QueuePlace()],
+  ] as const) {
+    const node = new SourceNode();
+    place.put([1, 2, 3].map((n) => ({ kind: "event", event: { n } })));
+    for (let life = 0; life < 2; life += 1) {
+      const points = new CrashPoints({ effect: "acked", when: "before", nth: 1 });
+      const first = await startLife(node, definition as never, place, { points });
+      await until(async () => (await node.stored()).length === 3);
+      points.thaw();
+      await first.stop();
+    }
+    assert.is((await node.stored()).length, 3);
+  }
+});
+
+// named sender N3, remembered ids D2
+test("a message whose id was stored comes once, though its first owner sends it minutes later to a chain without items", async () => {
+  const node = new SourceNode();
+  const place = new QueuePlace();
+  place.put([{ kind: "event", event: { n: 1 } }]);
+  const points = new CrashPoints({ effect: "send", when: "before", nth: 1 });
+  const frozen = await startLife(node, queueSource as never, place, { points });
+  await points.down;
+  const messages = [...place.messages];
+  place.messages.clear(); // the place does not hand it out again yet
+  const lives = [];
+  for (let life = 0; life < 2; life += 1) {
+    // The second of these lives knows of the doubt from the store alone.
+    lives.push(await startLife(node, queueSource as never, place, { keepEveryMs: 5 }));
+    const opened = node.opens;
+    await until(() => node.opens > opened + node.partitions);
+    if (life === 0) await lives[0]?.stop();
+  }
+  await node.expireChains(61_000);
+  const opened = node.opens;
+  await until(() => node.opens > opened + 1);
+  points.thaw();
+  await until(() => frozen.ends.length > 0 || place.acknowledged.length > 0);
+  for (const [id, item] of messages) place.messages.set(id, item);
+  place.waiters.wake();
+  await until(() => place.messages.size === 0);
+  assert.is((await node.stored()).length, 1);
+  await Promise.all([frozen, ...lives].map((life) => life.stop()));
+});
+
+test("O7: each event keeps the trace context of its own message", async () => {
+  const node = new SourceNode(1);
+  const place = new PositionPlace();
+  const trace = (n: number) => `00-${String(n).repeat(32)}-${String(n).repeat(16)}-01`;
+  const contexts = [trace(1), trace(1), undefined, trace(2)];
+  place.put(
+    contexts.map((traceparent, n) => ({
+      ...{ kind: "event", event: { n } },
+      ...(traceparent === undefined ? {} : { traceparent }),
+    })),
+  );
+  const life = await startLife(node, positionSource as never, place);
+  await until(async () => (await node.stored()).length === contexts.length);
+  assert.equal(
+    (await node.stored()).map(({ traceparent }) => traceparent),
+    contexts,
+  );
+  await life.stop();
 });
 
 test.run();

@@ -54,6 +54,31 @@ test("a typo is reported with its line and the nearest key, and the exit code is
   );
 });
 
+test("a kind of the user's own module is loaded: lint judges its shape and its options, and tells its warnings", async () => {
+  const source = (more: string) => `export const source = { type: "own", open: async () => {}, ${more} };\n`;
+  const schema =
+    'optionsSchema: { type: "object", properties: { rate: { type: "integer" } }, additionalProperties: false }';
+  await put("own.mjs", source(`${schema}, warningsOf: () => [{ key: "rate", reason: "this rate is high" }]`));
+  await put("half.mjs", source('identity: "name"'));
+  const lint = async (module: string, rate: unknown) => {
+    await put(
+      "own.yaml",
+      `streams: { s: {} }\nsources: { in: { type: "${module}#source", stream: s, rate: ${rate} } }\n`,
+    );
+    return headrace(["lint", "own.yaml"], { folder });
+  };
+  const sound = await lint("./own.mjs", 5);
+  assert.is(sound.code, 0, sound.stdout);
+  assert.match(sound.stdout, /own.yaml:2: \/sources\/in\/rate: warning: this rate is high/);
+  assert.match((await lint("./own.mjs", "much")).stdout, /\/sources\/in\/rate: must be integer/);
+  const half = await lint("./half.mjs", 5);
+  assert.is(half.code, 78);
+  assert.match(
+    half.stdout,
+    /identity must be one of position, message_id: .*optionsSchema must be an object: it is missing/,
+  );
+});
+
 test("a part of a published schema that judges no event is a warning, and the exit code is 0", async () => {
   const schema =
     '{ $schema: "http://json-schema.org/draft-07/schema#", propertys: {}, properties: { a: { format: phone } } }';

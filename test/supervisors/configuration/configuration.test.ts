@@ -70,6 +70,22 @@ pipelines:
   assert.match(problems[1]?.reason ?? "", /unknown sink archiv: did you mean archive/);
 });
 
+test("headers and time of a source are its own keys, and must name two fields", async () => {
+  const text = (time: string) =>
+    `streams: { s: {} }\nsources: { m: { type: host_metrics, stream: s, headers: about, time: ${time} } }\n`;
+  const loaded = await check(text("at"));
+  assert.is(loaded.kind, "loaded");
+  if (loaded.kind !== "loaded") return;
+  assert.equal(loaded.configuration.sources.m, {
+    ...{ type: "host_metrics", stream: "s", headers: "about", time: "at", options: {} },
+  });
+  const [problem] = await problemsOf(text("about"));
+  assert.equal(
+    [problem?.path, problem?.reason],
+    ["/sources/m/time", "headers and time must name two fields: both are about"],
+  );
+});
+
 test("options of a kind are checked by the kind's own schema", async () => {
   const [missing, unknown] = await problemsOf("sinks:\n  archive:\n    type: file\n    directori: out\n");
   assert.match(missing?.reason ?? "", /must have required property 'directory'/);

@@ -1,0 +1,36 @@
+/** The stored point from which a source, or one shard of it, resumes: one small value in the log's metadata. */
+import { UnavailableError } from "../../../protocols/errors.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
+import type { Log } from "../../log/log.ts";
+import type { SourcePosition } from "../source.ts";
+
+export type SourceStore = Pick<Log, "readMetadata" | "writeMetadata">;
+
+export interface ResumePoint {
+  /** The point that an earlier life stored; undefined where there is none. */
+  readonly stored: SourcePosition | undefined;
+  /** Stores a later point. Calls must not overlap. Rejects where another node has stored one since. */
+  store(point: SourcePosition): Promise<void>;
+}
+
+/** @param name `<source>`, or `<source>/<shard>` */
+export async function readResumePoint(log: SourceStore, name: string): Promise<ResumePoint> {
+  const key = `source/${name}`;
+  const found = await log.readMetadata(key);
+  let version = found?.version ?? 0;
+  return {
+    stored: found === undefined ? undefined : decodeTrustedEvents(found.value)[0],
+    async store(point) {
+      const written = await log.writeMetadata(key, encodeEvents([point], { asRecords: false }), version);
+      if (written === undefined) throw runElsewhere(name, "where it resumes");
+      version = written;
+    },
+  };
+}
+
+/** Another node runs the same source or shard. The next life reads what that node has stored. */
+export const runElsewhere = (name: string, what: string): UnavailableError =>
+  new UnavailableError(
+    "NOT_READY",
+    `Cannot store ${what} for ${name} as one node alone may run it: another node has stored it meanwhile`,
+  );

@@ -1,0 +1,110 @@
+/** One life of a source's actor on a `SourceNode`, with all of its effects under the test's control. */
+import type { Actor, ActorContext } from "../../../actors/kernel/actor.ts";
+import type { NamedItem, PlacedItem, SourceDefinition, SourceReader } from "../../../actors/sources/source.ts";
+import { type SourceMessage, type SourceOptions, sourceActor } from "../../../actors/sources/source_actor.ts";
+import { CrashPoints } from "./crash_points.ts";
+import { type Carrier, type SourceNode, STREAM } from "./source_node.ts";
+
+/** A kind of source under test, with options that were checked. */
+export type TestedSource = SourceDefinition<never> | SourceDefinition<never, NamedItem>;
+
+export interface SourceLife {
+  readonly points: CrashPoints;
+  /** The errors with which the life ended by itself. */
+  readonly ends: readonly unknown[];
+  readonly logged: readonly string[];
+  readonly troubles: readonly (string | undefined)[];
+  stop(): Promise<void>;
+}
+
+export interface LifeOptions {
+  readonly shard?: string | undefined;
+  readonly points?: CrashPoints;
+  readonly fields?: SourceOptions<never>["fields"];
+  readonly acknowledgeWithinMs?: number;
+  readonly keepEveryMs?: number;
+}
+
+let ids = 0;
+
+export async function startLife(
+  node: SourceNode,
+  definition: TestedSource,
+  options: unknown,
+  {
+    shard,
+    points = new CrashPoints(),
+    fields = {},
+    acknowledgeWithinMs = 30_000,
+    keepEveryMs = 20_000,
+  }: LifeOptions = {},
+): Promise<SourceLife> {
+  const ends: unknown[] = [];
+  const logged: string[] = [];
+  const troubles: (string | undefined)[] = [];
+  const actor = await sourceActor({
+    name: shard === undefined ? "s" : `s/${shard}`,
+    ...(shard === undefined ? {} : { shard }),
+    stream: STREAM,
+    definition: underControl(definition, points) as SourceDefinition<never>,
+    options: options as never,
+    fields,
+    describe: node.describe,
+    connect: node.connectBy(carrierOf(points)),
+    log: {
+      readMetadata: (key) => node.log.readMetadata(key),
+      writeMetadata: (...given) => points.pass("store", () => node.log.writeMetadata(...given)),
+    },
+    report: (level, message, about) => logged.push(`${level} ${message} ${JSON.stringify(about ?? {})}`),
+    trouble: (code) => troubles.push(code),
+    onRejected: () => {},
+    ...{ acknowledgeWithinMs, keepEveryMs },
+  }).start(contextOf((message) => take(message)));
+  const take = (message: SourceMessage) => {
+    try {
+      void (actor as Actor<SourceMessage>).receive(message);
+    } catch (error) {
+      ends.push(error);
+    }
+  };
+  return { points, ends, logged, troubles, stop: async () => actor.stop?.() };
+}
+
+const carrierOf = (points: CrashPoints): Carrier => ({
+  toNode: (frame, deliver) => points.run(frame.type === "append" ? "send" : undefined, deliver),
+  toClient: (frame, deliver) => points.run(frame.type === "ack" ? "acked" : undefined, deliver),
+});
+
+function underControl(definition: TestedSource, points: CrashPoints): TestedSource {
+  const given = definition as SourceDefinition<never, PlacedItem | NamedItem>;
+  const open: typeof given.open = async (...about) => {
+    const reader = await points.pass("open", () => given.open(...about));
+    const controlled: SourceReader<PlacedItem | NamedItem> = {
+      async *read(signal) {
+        for await (const batch of reader.read(signal)) {
+          yield await points.pass("read", async () => batch);
+        }
+      },
+      close: () => reader.close(),
+    };
+    if (reader.acknowledge === undefined) return controlled;
+    const acknowledge: typeof reader.acknowledge = (batch) =>
+      points.pass("acknowledge", async () => reader.acknowledge?.(batch));
+    return { ...controlled, acknowledge };
+  };
+  return { ...given, open } as unknown as TestedSource;
+}
+
+function contextOf(tell: (message: SourceMessage) => void): ActorContext<SourceMessage> {
+  const refuse = () => {
+    throw new Error("not in this life");
+  };
+  return {
+    self: { path: "source", tell, send: async () => true, trySend: () => true },
+    path: "source",
+    ...{ spawn: refuse, stopChild: refuse, watch: refuse, unwatch: refuse, after: refuse },
+    nowMs: Date.now,
+    random: () => 0.5,
+    newId: () => `life-${++ids}`,
+  };
+}
