@@ -12,7 +12,7 @@ export type Raw = {
 
 /** Keys that all kinds of sources have. The others are the kind's own options. */
 export const COMMON_SOURCE_KEYS = ["type", "stream"];
-export const COMMON_SINK_KEYS = ["type", "start"];
+export const COMMON_SINK_KEYS = ["type", "start", "batch"];
 
 /** The options without these keys. */
 export const without = (options: Options, keys: readonly string[]): Options =>

@@ -1,10 +1,12 @@
 /** The schema and type of `headrace.yaml`. docs/configuration.md is generated from it, and a test compares them. */
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
+import type { SinkBatchLimits } from "../../actors/sinks/sink.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_schema.ts";
 import { mapOf, name, object, typed } from "./schema_words.ts";
 import { SECURITY_SCHEMA } from "./security_schema.ts";
+import { BATCH_SCHEMA } from "./sink_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
 
 const step = {
@@ -41,7 +43,10 @@ export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
     "Sinks by name.",
     typed(
       "Writes records somewhere.",
-      { start: { enum: ["earliest", "latest"], default: "earliest", description: "Where a new sink begins." } },
+      {
+        start: { enum: ["earliest", "latest"], default: "earliest", description: "Where a new sink begins." },
+        batch: BATCH_SCHEMA,
+      },
       [],
     ),
   ),
@@ -104,6 +109,14 @@ export interface SecurityConfiguration {
   readonly hosts: readonly string[];
 }
 
+export interface SinkConfiguration {
+  readonly type: string;
+  readonly start: "earliest" | "latest";
+  /** Bounds of a batch in place of the sink's own. */
+  readonly batch?: Partial<SinkBatchLimits>;
+  readonly options: Options;
+}
+
 export interface ClusterConfiguration {
   /** `host:port`. Undefined: the address on which the node listens. */
   readonly advertise?: string;
@@ -135,9 +148,7 @@ export interface Configuration {
   readonly pipelines: Readonly<
     Record<string, { readonly from: string; readonly steps: readonly Options[]; readonly to: readonly string[] }>
   >;
-  readonly sinks: Readonly<
-    Record<string, { readonly type: string; readonly start: "earliest" | "latest"; readonly options: Options }>
-  >;
+  readonly sinks: Readonly<Record<string, SinkConfiguration>>;
   readonly security: SecurityConfiguration;
   /** Undefined for a single node. */
   readonly cluster?: ClusterConfiguration;

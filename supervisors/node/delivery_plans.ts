@@ -15,7 +15,8 @@ import type { OutboxReport } from "../../actors/pipeline/outbox_machine.ts";
 import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
-import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { deliveryLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
+import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
 import { prepareItems, type RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
 import { SINKS } from "../../actors/sinks/registry.ts";
@@ -202,7 +203,7 @@ export function sinkDelivery(
     feed,
     input: input.channel,
     start,
-    limits: { ...DELIVERY_LIMITS, recordsPerRequest: definition.recordsPerRequest?.(options) },
+    limits: deliveryLimits(definition, options, sink.batch),
     eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
     prepare: (batch, after) => prepareItems(preparation, batch, after),
     operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),

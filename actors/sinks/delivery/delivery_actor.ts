@@ -15,12 +15,13 @@ import type { SinkCheckpoint, SinkContext, SinkDefinition, SinkWriter } from "..
 import { checkpointedWriter } from "./checkpointed_writer.ts";
 import { appendLetters, type EventBytes, type LetterParts, openLetterChain } from "./delivery_letters.ts";
 import { createDelivery, stepDelivery } from "./delivery_machine.ts";
-import type {
-  DeliveryEffect,
-  DeliveryLimits,
-  DeliveryMessage,
-  DeliveryReport,
-  DeliveryState,
+import {
+  CUT_RECORDS_MAX,
+  type DeliveryEffect,
+  type DeliveryLimits,
+  type DeliveryMessage,
+  type DeliveryReport,
+  type DeliveryState,
 } from "./delivery_messages.ts";
 import { cutCheckpoint, deliveryName, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
 import { DeliveryOperation, untilAborted } from "./delivery_operation.ts";
@@ -167,7 +168,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   }
 
   async #open(call: DeliveryOperation): Promise<DeliveryMessage> {
-    const { sink, sinkOptions, feed, input, eventBytes, limits } = this.#options;
+    const { sink, sinkOptions, feed, input, eventBytes } = this.#options;
     await this.#close(call);
     const context = this.#sinkContext();
     const opened = await sink.open(sinkOptions, context, call);
@@ -178,7 +179,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     const cut = decodeCut(feed.readCheckpoint(cutCheckpoint(this.#options)), bounds);
     const position = await this.#writer.position(call);
     const from = position ?? this.#options.range?.after;
-    const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + limits.recordsMax);
+    const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + (cut?.recordsMax ?? CUT_RECORDS_MAX));
     return {
       type: "opened",
       position,

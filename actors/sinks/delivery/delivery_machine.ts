@@ -26,7 +26,7 @@
  *       posts each record by itself stores that once.
  */
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
-import { tracesInHand, tripleKey } from "./delivery_batch.ts";
+import { lettersWithin, tracesInHand, tripleKey } from "./delivery_batch.ts";
 import { cutHand, cutInForce, cutOf, isCutStored, isCutUnread, toSinkBatch } from "./delivery_cut.ts";
 import type {
   DeadLetterDraft,
@@ -54,6 +54,7 @@ export function createDelivery(limits: DeliveryLimits, start: "earliest" | "late
     cursor: undefined,
     chain: { isOpen: false, last: undefined },
     chainTarget: undefined,
+    lettersInAppend: 0,
     setAside: new Map(),
     cut: undefined,
     taken: new Map(),
@@ -73,7 +74,7 @@ export function createDelivery(limits: DeliveryLimits, start: "earliest" | "late
     hasEnded: false,
     isCompleting: false,
     timerId: 0,
-    isLingering: false,
+    lingerTimerId: undefined,
     interruption: undefined,
   };
 }
@@ -166,15 +167,8 @@ const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): bo
 
 function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.hand === undefined) {
-    const waitMs = lingerLeftMs(state, nowMs);
-    if (state.buffer.length === 0 || isCutUnread(state)) return;
-    if (waitMs > 0) {
-      if (state.isLingering) return;
-      state.isLingering = true;
-      effects.push({ type: "timer", timerId: 0, purpose: "linger", delayMs: waitMs });
-      return;
-    }
-    cutHand(state);
+    if (state.buffer.length === 0 || isCutUnread(state) || linger(state, nowMs, effects)) return;
+    cutHand(state, nowMs);
   }
   const hand = state.hand;
   if (hand === undefined) return;
@@ -185,15 +179,16 @@ function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   } else if (!state.chain.isOpen) {
     occupy(state, "opening_chain", { type: "open_chain" }, effects);
   } else {
-    setAside(state, hand.drafts, effects);
+    setAside(state, lettersWithin(hand, state.limits), effects);
   }
 }
 
-/** D4: one append holds the letters, and all triples set aside beyond the sink's position. */
+/** D4: one append holds letters, and all triples set aside beyond the sink's position. */
 function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], effects: Effects) {
   const triples = [...state.setAside.values(), ...letters.map(({ triple }) => triple)].sort(compareSequences);
   const number = (state.chain.last?.[1] ?? 0) + 1;
   state.chainTarget = [0, number + letters.length - 1, 0];
+  state.lettersInAppend = letters.length;
   const first: Sequence = [0, number, 0];
   const effect = {
     type: "append_dead_letters",
@@ -226,16 +221,29 @@ function onSetAside(state: DeliveryState, effects: Effects) {
   state.failures = 0;
   state.chain = { isOpen: true, last: state.chainTarget };
   state.chainTarget = undefined;
-  const letters = state.hand?.drafts ?? [];
-  if (state.hand !== undefined) state.hand.drafts = [];
+  const letters = state.hand?.drafts.slice(0, state.lettersInAppend) ?? [];
+  if (state.hand !== undefined) state.hand.drafts = state.hand.drafts.slice(state.lettersInAppend);
   for (const { triple } of letters) state.setAside.set(tripleKey(triple), triple);
   const report = { kind: "dead_lettered", letters, ...tracesInHand(state.hand, letters) } as const;
   effects.push({ type: "report", report });
 }
 
+/** Whether the next batch is waited for to fill. */
+function linger(state: DeliveryState, nowMs: number, effects: Effects): boolean {
+  const waitMs = lingerLeftMs(state, nowMs);
+  if (waitMs <= 0) return false;
+  if (state.lingerTimerId !== undefined) return true;
+  state.timerId += 1;
+  state.lingerTimerId = state.timerId;
+  effects.push({ type: "timer", timerId: state.timerId, purpose: "linger", delayMs: waitMs });
+  return true;
+}
+
+/** 0 once no more records are to be expected: the batch is full, nothing more is read ahead (D8), or the input ends. */
 function lingerLeftMs(state: DeliveryState, nowMs: number): number {
-  const { recordsMax, bytesMax, lingerMs } = state.limits;
-  if (state.interruption !== undefined || state.buffer.length >= recordsMax || state.bufferBytes >= bytesMax) return 0;
+  const { recordsMax, bytesMax, lingerMs, readAheadBytesMax } = state.limits;
+  const isFull = state.buffer.length >= recordsMax || state.bufferBytes >= Math.min(bytesMax, readAheadBytesMax);
+  if (isFull || state.hasEnded || state.interruption !== undefined) return 0;
   return Math.min(lingerMs, state.bufferedSinceMs + lingerMs - nowMs);
 }
 

@@ -33,7 +33,12 @@ export interface RequestCut {
   readonly recordsPerRequest: number;
   /** Records beyond the sink's position that the sink took out of their order. */
   readonly taken: readonly Sequence[];
+  /** For a cut without an end: the most records that a batch under it holds. Absent: `CUT_RECORDS_MAX`. */
+  readonly recordsMax?: number;
 }
+
+/** The most records of a batch in releases whose cuts do not say how many. */
+export const CUT_RECORDS_MAX = 5_000;
 
 export interface DeliveryLimits {
   readonly recordsMax: number;
@@ -49,13 +54,16 @@ export interface DeliveryLimits {
   readonly retryMaxMs: number;
   /** How often the sink must reject the first record left, before the records that it names are set aside. */
   readonly rejectTriesMax: number;
+  /** The most dead letters in one append, and the most bytes of their records. */
+  readonly lettersMax: number;
+  readonly lettersBytesMax: number;
   readonly stopTimeoutMs: number;
   /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
 }
 
 export const DELIVERY_LIMITS: DeliveryLimits = {
-  recordsMax: 5_000,
+  recordsMax: CUT_RECORDS_MAX,
   bytesMax: 4 * 1024 * 1024,
   lingerMs: 0,
   gatherMs: 10,
@@ -64,6 +72,8 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   retryFirstMs: 50,
   retryMaxMs: 30_000,
   rejectTriesMax: 3,
+  lettersMax: 5_000,
+  lettersBytesMax: 4 * 1024 * 1024,
   // A node must stop its deliveries and close their sinks within its own deadline. The next start asks for unknown outcomes.
   stopTimeoutMs: 4_000,
   recordsPerRequest: undefined,
@@ -223,8 +233,10 @@ export interface DeliveryState {
   position: Position | undefined;
   cursor: Position | undefined;
   chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
-  /** The last sequence of the dead letters in hand, kept while the outcome of their append is not known. */
+  /** The last sequence of the append of dead letters in hand, kept while its outcome is not known. */
   chainTarget: Sequence | undefined;
+  /** How many of the batch's dead letters that append holds. */
+  lettersInAppend: number;
   /** Triples beyond `position` that are in the dead letters, by key. */
   setAside: Map<string, Sequence>;
   /** The stored cut, while it reaches beyond `position`. */
@@ -252,7 +264,8 @@ export interface DeliveryState {
   /** The range is done. This is reported once the sink is closed. */
   isCompleting: boolean;
   timerId: number;
-  isLingering: boolean;
+  /** The timer that ends the wait for a batch to fill. */
+  lingerTimerId: number | undefined;
   /** The loss that the last read found in place of records. Handled once no batch is in hand. */
   interruption: Extract<DeliveryMessage, { type: "read_trimmed" | "read_truncated" }> | undefined;
 }

@@ -73,7 +73,8 @@ export function onTimer(state: DeliveryState, message: Timer, effects: Effects) 
       state.readBeganMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
       return;
     case "linger":
-      state.isLingering = false;
+      if (state.lingerTimerId !== message.timerId) return; // the batch that it waited for has been cut
+      state.lingerTimerId = undefined;
       state.bufferedSinceMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
       return;
     case "stop":

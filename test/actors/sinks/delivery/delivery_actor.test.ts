@@ -443,6 +443,41 @@ test("D13: the next owner cuts a request whose answer was lost alike, though mor
   await second.actor.stop();
 });
 
+test("D13: records that may have gone one by one, in batches of an earlier configuration, still do", async () => {
+  const LARGER = 12_000;
+  for (const [cut, alone] of [
+    [{ recordsPerRequest: 1, taken: [], version: 1 }, 5_000],
+    [{ recordsPerRequest: 1, taken: [], version: 2, recordsMax: LARGER }, LARGER],
+  ] as const) {
+    const partition = new FakePartition();
+    partition.store(
+      "records",
+      1,
+      Array.from({ length: LARGER + 2_000 }, (_, id) => ({ id })),
+    );
+    partition.checkpoints.set("sink/out/cut", new TextEncoder().encode(JSON.stringify(cut)));
+    let sentAlone = 0;
+    const sink: SinkDefinition<object> = {
+      type: "keyed",
+      delivery: "idempotent",
+      optionsSchema: {},
+      recordsPerRequest: () => 100,
+      open: async () => ({
+        position: async () => undefined,
+        write: async ({ records, requests }) => {
+          if (requests === undefined) sentAlone += records.length;
+          return { kind: "written" };
+        },
+        close: async () => {},
+      }),
+    };
+    const { actor, standsAt } = await deliver(partition, 2, { sink, sinkOptions: {}, limits: { recordsMax: 1_000 } });
+    await actor.until(() => standsAt(LARGER + 1_999));
+    assert.is(sentAlone, alone);
+    await actor.stop();
+  }
+});
+
 test("a stop waits a bounded time for a call that was told to end", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }]);
