@@ -166,7 +166,7 @@ export interface SinkClientContext {
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-export interface SinkContext<Client = undefined> {
+export interface SinkContext<Client extends SinkClient | undefined = undefined> {
   /** The client that `connect` made; undefined for a sink without `connect`. */
   readonly client: Client;
   /** The node's data folder, in which relative paths of the options begin. */
@@ -189,7 +189,7 @@ export interface SinkContext<Client = undefined> {
 }
 
 /** One kind of sink. Each is one file of this shape, registered in `registry.ts` or named by a user's configuration. */
-export interface SinkDefinition<Options, Client = undefined> {
+export interface SinkDefinition<Options, Client extends SinkClient | undefined = undefined> {
   readonly type: string;
   /** In this order: exactly once; effectively once (E15); records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
