@@ -28,6 +28,7 @@ import type { Configuration } from "../configuration/configuration_schema.ts";
 import { checkSink } from "../configuration/sink_check.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
+import type { SinkClients } from "./sink_clients.ts";
 
 /** Longest time for one step of a sink's operation, in ms; a longer step is aborted. */
 const OPERATION_TIMEOUT_MS = 30_000;
@@ -56,6 +57,7 @@ export interface DeliveryParts {
   readonly connect: Connect;
   /** Id of the log that is read. */
   readonly clusterId: string;
+  readonly clients: SinkClients;
 }
 
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
@@ -183,7 +185,7 @@ export interface DeliveryOf {
 export function sinkDelivery(
   name: string,
   configuration: Configuration,
-  { log, connect, clusterId }: Pick<DeliveryParts, "log" | "connect" | "clusterId">,
+  { log, connect, clusterId, clients }: Pick<DeliveryParts, "log" | "connect" | "clusterId" | "clients">,
   of: DeliveryOf,
 ): readonly ActorDefinition<never>[] {
   const sink = configuration.sinks[name];
@@ -198,6 +200,7 @@ export function sinkDelivery(
     name,
     sink: definition,
     sinkOptions: options,
+    clients: clients.of(name),
     folder: configuration.node.data,
     clusterId,
     feed,

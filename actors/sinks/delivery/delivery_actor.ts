@@ -11,8 +11,9 @@ import type { Sequence } from "../../../protocols/sequence.ts";
 import type { ActorDefinition } from "../../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
 import { settledWithin } from "../../kernel/settled_within.ts";
-import type { SinkCheckpoint, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
+import type { SinkCheckpoint, SinkClient, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
 import { checkpointedWriter } from "./checkpointed_writer.ts";
+import type { ClientLease, CountedClient } from "./counted_client.ts";
 import { appendLetters, type EventBytes, type LetterParts, openLetterChain } from "./delivery_letters.ts";
 import { createDelivery, stepDelivery } from "./delivery_machine.ts";
 import {
@@ -31,11 +32,13 @@ import { decodeCut, encodeCut } from "./stored_cut.ts";
 export type { DeliveryRange } from "./delivery_read.ts";
 export { positionCheckpoint };
 
-export interface DeliveryOptions<Options> extends ReadParts {
+export interface DeliveryOptions<Options, Client extends SinkClient | undefined = undefined> extends ReadParts {
   readonly name: string;
   /** Name of the replay, for a delivery beside the sink's own. It has its own position, fence and chain. */
   readonly replay?: string;
-  readonly sink: SinkDefinition<Options>;
+  readonly sink: SinkDefinition<Options, Client>;
+  /** The client that the sink's deliveries share; undefined for a sink without `connect`. */
+  readonly clients?: CountedClient<Client> | undefined;
   readonly sinkOptions: Options;
   readonly folder: string;
   readonly clusterId: string;
@@ -54,7 +57,9 @@ export interface DeliveryOptions<Options> extends ReadParts {
 /** The longest wait for a sink to close, in ms. A stop has less, as a node must end within its own deadline. */
 const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
-export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
+export function deliveryActor<Options, Client extends SinkClient | undefined>(
+  options: DeliveryOptions<Options, Client>,
+): ActorDefinition<DeliveryMessage> {
   return machineActor<DeliveryState, DeliveryMessage, DeliveryEffect>({
     machine: "delivery",
     name: `${deliveryName(options)}-${partitionName(options.feed.partition)}`.replaceAll("/", "-"),
@@ -62,18 +67,22 @@ export function deliveryActor<Options>(options: DeliveryOptions<Options>): Actor
   });
 }
 
-class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, DeliveryEffect> {
+class DeliveryShell<Options, Client extends SinkClient | undefined>
+  implements Shell<DeliveryState, DeliveryMessage, DeliveryEffect>
+{
   readonly machine: Machine<DeliveryState, DeliveryMessage, DeliveryEffect>;
   readonly first = [{ type: "begin" } as const];
-  readonly #options: DeliveryOptions<Options>;
+  readonly #options: DeliveryOptions<Options, Client>;
   readonly #context: MachineContext<DeliveryMessage>;
   readonly #letters: LetterParts;
   readonly #subscription: { stop(): void };
+  /** Kept while the sink is opened again: a client reconnects by itself (sink S11). */
+  #lease: ClientLease<Client> | undefined;
   #writer: SinkWriter | undefined;
   #operation: DeliveryOperation | undefined;
   #inHand: Promise<unknown> = Promise.resolve();
 
-  constructor(options: DeliveryOptions<Options>, context: MachineContext<DeliveryMessage>) {
+  constructor(options: DeliveryOptions<Options, Client>, context: MachineContext<DeliveryMessage>) {
     this.#options = options;
     this.#context = context;
     this.machine = { initial: createDelivery(options.limits, options.start), step: stepDelivery };
@@ -168,8 +177,9 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   }
 
   async #open(call: DeliveryOperation): Promise<DeliveryMessage> {
-    const { sink, sinkOptions, feed, input, eventBytes } = this.#options;
+    const { sink, sinkOptions, feed, input, eventBytes, clients } = this.#options;
     await this.#close(call);
+    this.#lease ??= await clients?.acquire(call.signal);
     const context = this.#sinkContext();
     const opened = await sink.open(sinkOptions, context, call);
     this.#writer = sink.delivery === "transactional" ? opened : checkpointedWriter(opened, context.checkpoint);
@@ -190,7 +200,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     };
   }
 
-  #sinkContext(): SinkContext {
+  #sinkContext(): SinkContext<Client> {
     const { name, replay, folder, clusterId, feed, connect, log } = this.#options;
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
@@ -199,7 +209,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       write: (value) => feed.writeCheckpoint(position, value),
     };
     return {
-      client: undefined,
+      client: this.#lease?.client as Client, // undefined for a sink without `connect`
       name,
       folder,
       clusterId,
@@ -231,7 +241,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
     const { name, log } = this.#options;
     this.#operation?.giveUp();
-    const closing = this.#inHand.then(() => this.#close(undefined, isFinal));
+    const closing = this.#inHand.then(() => this.#close(undefined, isFinal)).finally(() => this.#lease?.release()); // after the last writer (sink S11)
     if (await settledWithin(closing, withinMs)) return;
     log("warn", `Cannot wait for sink ${name} to close as it must within ${withinMs} ms`);
   }

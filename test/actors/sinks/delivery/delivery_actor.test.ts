@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RecordBatch } from "../../../../actors/log/log.ts";
 import { compilePipeline } from "../../../../actors/pipeline/pipeline.ts";
+import { CountedClient } from "../../../../actors/sinks/delivery/counted_client.ts";
 import {
   type DeliveryOptions,
   type DeliveryRange,
@@ -18,14 +19,15 @@ import {
 } from "../../../../actors/sinks/delivery/delivery_messages.ts";
 import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts";
 import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
-import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
+import type { SinkBatch, SinkClient, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, position } from "../../../../protocols/position.ts";
 import { startActor } from "../../../support/fakes/fake_actor.ts";
 import { FakePartition, jsonBytes } from "../../../support/fakes/fake_feed.ts";
 import { readFileSink } from "../../../support/read_file_sink.ts";
 
-interface Setup<Options> {
-  readonly sink: SinkDefinition<Options>;
+interface Setup<Options, Client extends SinkClient | undefined = undefined> {
+  readonly sink: SinkDefinition<Options, Client>;
+  readonly clients?: CountedClient<Client>;
   readonly sinkOptions: Options;
   readonly filter?: string;
   readonly start?: "earliest" | "latest";
@@ -35,7 +37,11 @@ interface Setup<Options> {
   readonly limits?: Partial<DeliveryLimits>;
 }
 
-async function deliver<Options>(partition: FakePartition, owner: number, setup: Setup<Options>) {
+async function deliver<Options, Client extends SinkClient | undefined>(
+  partition: FakePartition,
+  owner: number,
+  setup: Setup<Options, Client>,
+) {
   const feed = partition.feed(owner);
   const reports: DeliveryReport[] = [];
   const pipeline = await compilePipeline("p", setup.filter === undefined ? [] : [{ filter: setup.filter }], ".");
@@ -45,9 +51,10 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     run: pipeline.run,
     timeOf: (_event: unknown, appendedAtMs: number) => appendedAtMs,
   };
-  const options: DeliveryOptions<Options> = {
+  const options: DeliveryOptions<Options, Client> = {
     name: "out",
     sink: setup.sink,
+    clients: setup.clients,
     sinkOptions: setup.sinkOptions,
     folder: "/",
     clusterId: "log-1",
@@ -476,6 +483,96 @@ test("D13: records that may have gone one by one, in batches of an earlier confi
     assert.is(sentAlone, alone);
     await actor.stop();
   }
+});
+
+/** A sink whose first `failures` openings fail after they got the client. */
+function sharingSink(failures = 0) {
+  const seen = { connects: 0, closes: 0, opens: 0, writersOpen: 0, writersAtClose: 0, clients: new Set<unknown>() };
+  interface Client extends SinkClient {
+    readonly name: string;
+  }
+  const connect = async (): Promise<Client> => {
+    seen.connects += 1;
+    const close = async () => {
+      seen.closes += 1;
+      seen.writersAtClose += seen.writersOpen;
+    };
+    return { name: "client", close };
+  };
+  const sink: SinkDefinition<object, Client> = {
+    type: "sharing",
+    delivery: "idempotent",
+    optionsSchema: {},
+    connect,
+    open: async (_options, { client }) => {
+      seen.clients.add(client);
+      seen.opens += 1;
+      if (seen.opens <= failures) throw new Error("not yet");
+      seen.writersOpen += 1;
+      return {
+        position: async () => undefined,
+        write: async () => ({ kind: "written" }),
+        close: async () => {
+          seen.writersOpen -= 1;
+        },
+      };
+    },
+  };
+  return { sink, seen, clients: new CountedClient(connect, () => {}) };
+}
+
+test("sink S11: 100 partitions share one client, which is closed after the last writer", async () => {
+  const { sink, seen, clients } = sharingSink();
+  const partitions = Array.from({ length: 100 }, () => new FakePartition());
+  const deliveries = [];
+  for (const partition of partitions) {
+    partition.store("records", 1, [{ id: 0 }]);
+    deliveries.push(await deliver(partition, 1, { sink, sinkOptions: {}, clients }));
+  }
+  for (const { actor, standsAt } of deliveries) await actor.until(() => standsAt(0));
+  assert.equal([seen.connects, seen.clients.size, seen.writersOpen], [1, 1, 100]);
+  for (const { actor } of deliveries.slice(1)) await actor.stop();
+  assert.is(seen.closes, 0);
+  await deliveries[0]?.actor.stop();
+  await clients.closed();
+  assert.equal([seen.connects, seen.closes, seen.writersAtClose], [1, 1, 0]);
+});
+
+test("sink S11: a sink that is opened again keeps its client", async () => {
+  const { sink, seen, clients } = sharingSink(2);
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, clients });
+  await actor.until(() => standsAt(0));
+  await actor.stop();
+  await clients.closed();
+  assert.equal([seen.opens, seen.connects, seen.closes], [3, 1, 1]);
+});
+
+test("sink S11: a stop while the client is being made leaves no client behind", async () => {
+  const { sink, seen } = sharingSink();
+  let made = () => {};
+  const clients = new CountedClient(
+    async () => {
+      await new Promise<void>((resolve) => {
+        made = resolve;
+      });
+      return sink.connect!({}, {} as never);
+    },
+    () => {},
+  );
+  const { actor } = await deliver(new FakePartition(), 1, {
+    sink,
+    sinkOptions: {},
+    clients,
+    limits: { stopTimeoutMs: 5 },
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  await actor.stop();
+  made();
+  await clients.closed();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal([seen.connects, seen.closes, seen.opens], [1, 1, 0]);
 });
 
 test("a stop waits a bounded time for a call that was told to end", async () => {
