@@ -20,7 +20,8 @@
  *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on
  *       beside its successor.
  *   S10. A sink that answers `held` has taken the batch and may still lose it. Its next write begins behind the batch.
- *       `position` tells the durable position alone, so that a crash begins there; nothing up to it is ever lost.
+ *       `position` tells the durable position alone, so that a crash begins there; nothing up to it is ever lost. Records
+ *       that are `taken` are durable, and so is everything up to the end of a `written` batch.
  *   S11. A client of `connect` serves all partitions of its sink on this node, and reconnects by itself. It is closed
  *       after the last writer that uses it.
  */
