@@ -57,6 +57,12 @@ export interface DeliveryOptions<Options, Client extends SinkClient | undefined 
 /** The longest wait for a sink to close, in ms. A stop has less, as a node must end within its own deadline. */
 const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
+const unflushable = (name: string): ConfigurationError =>
+  new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot deliver to ${name} as a sink that answers 'held' must have 'flush': current value is none`,
+  );
+
 export function deliveryActor<Options, Client extends SinkClient | undefined>(
   options: DeliveryOptions<Options, Client>,
 ): ActorDefinition<DeliveryMessage> {
@@ -96,7 +102,9 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
   async stop(): Promise<void> {
     this.#subscription.stop();
     const { stopTimeoutMs } = this.#options.limits;
-    await settledWithin(this.#inHand, stopTimeoutMs);
+    let isOverdue = false;
+    this.#inHand = this.#inHand.then(() => (isOverdue ? undefined : this.#flushBeforeStop()));
+    isOverdue = !(await settledWithin(this.#inHand, stopTimeoutMs));
     await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
   }
 
@@ -106,8 +114,15 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
         return this.#operate((call) => this.#open(call));
       case "write":
         return this.#operate(async (call) => {
-          const outcome = await this.#opened().write(effect.batch, call);
+          const writer = this.#opened();
+          const outcome = await writer.write(effect.batch, call);
+          if (outcome.kind === "held" && writer.flush === undefined) throw unflushable(this.#options.name);
           return { type: "wrote", outcome, random: this.#context.random() };
+        });
+      case "flush":
+        return this.#operate(async (call) => {
+          const position = await this.#opened().flush?.(call);
+          return { type: "flushed", position, random: this.#context.random() };
         });
       case "ask_position":
         return this.#operate(async (call) => ({ type: "positioned", position: await this.#opened().position(call) }));
@@ -164,6 +179,23 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
     return working;
   }
 
+  /** D15: the machine hears no message any more, so that its shell asks the sink itself. */
+  async #flushBeforeStop(): Promise<void> {
+    const writer = this.#writer;
+    if (writer?.flush === undefined) return;
+    const operation = new DeliveryOperation(this.#options.operationTimeoutMs, () => operation.giveUp());
+    this.#operation = operation;
+    try {
+      await writer.flush(operation);
+    } catch (error) {
+      const { name, log } = this.#options;
+      log("warn", `Cannot flush sink ${name} before it is closed: ${reasonOf(error)}`);
+    } finally {
+      operation.ended();
+      this.#operation = undefined;
+    }
+  }
+
   #failure(error: unknown): DeliveryMessage {
     if (error instanceof FencedError) return { type: "fenced", fence: undefined };
     const failed = { type: "failed", reason: reasonOf(error), random: this.#context.random() } as const;
@@ -193,6 +225,7 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
     return {
       type: "opened",
       position,
+      canHold: this.#writer.flush !== undefined,
       reach: cursorBefore(bounds.epochs, reachOffset),
       latest: cursorBefore(bounds.epochs, bounds.endOffset),
       setAside,

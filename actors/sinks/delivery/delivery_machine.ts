@@ -3,7 +3,7 @@
  * stands. Leaves reading, steps, bytes and clocks to its actor.
  *
  *   D1. The sink is opened (fenced) and answers its position before any record is read or written (E14).
- *   D2. At most one write is in flight. Its predecessor is the position that the sink is known to hold.
+ *   D2. At most one write is in flight. Its predecessor is the position that the sink is known to hold, durable or not.
  *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (sink S4).
  *   D4. A record that is set aside lies in the dead letters before the sink's position moves past it (E16). The same
  *       append stores the triples of all records set aside beyond that position; a restart leaves out exactly those
@@ -24,10 +24,18 @@
  *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request,
  *       and the records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that
  *       posts each record by itself stores that once.
+ *   D14. Progress follows the durable position (sink S10). A batch that the sink holds is reported as delivered, and what
+ *       is stored for its records is forgotten, once the durable position has passed it.
+ *   D15. What the sink holds is flushed: after `lingerMs` without another batch, at the limits of held records and bytes,
+ *       at the end of a bounded range, and before a planned stop. A sink whose requests have keys is flushed before the
+ *       next batch, as one cut is stored at a time (D13).
+ *   D16. After an unknown outcome, or where it lost what it held, a sink that can hold batches is opened again. Delivery
+ *       reads again from the durable position. The same follows where the log lost records that the sink holds.
  */
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
 import { lettersWithin, tracesInHand, tripleKey } from "./delivery_batch.ts";
 import { cutHand, cutInForce, cutOf, isCutStored, isCutUnread, toSinkBatch } from "./delivery_cut.ts";
+import { flush, flushWhenQuiet, mustFlush, onFlushed } from "./delivery_held.ts";
 import type {
   DeadLetterDraft,
   DeliveryEffect,
@@ -51,6 +59,13 @@ export function createDelivery(limits: DeliveryLimits, start: "earliest" | "late
     isPaused: false,
     isStopping: false,
     position: undefined,
+    durable: undefined,
+    canHold: false,
+    held: [],
+    heldBytes: 0,
+    heldInputs: 0,
+    heldSinceMs: 0,
+    flushTimerId: undefined,
     cursor: undefined,
     chain: { isOpen: false, last: undefined },
     chainTarget: undefined,
@@ -114,11 +129,13 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
     case "read_failed":
       return onReadFailed(state, message, effects);
     case "wrote":
-      return onWrote(state, message, effects);
+      return onWrote(state, message, nowMs, effects);
     case "cut_stored":
       return onCutStored(state);
     case "positioned":
-      return onPositioned(state, message.position, effects);
+      return onPositioned(state, message.position, nowMs, effects);
+    case "flushed":
+      return onFlushed(state, message, effects);
     case "chain_opened":
       return onChainOpened(state, message.last, effects);
     case "dead_letters_stored":
@@ -150,15 +167,21 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
   }
 }
 
-/** Begins whatever can be done: at most one operation on the sink, one read and one linger timer. */
+/** Begins whatever can be done: at most one operation on the sink, one read, and a timer for each wait. */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
-  if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
-  if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
-  if (state.occupation === "idle" && !state.isPaused) {
-    if (isInterrupted(state)) onInterruption(state, effects);
-    else advanceHand(state, nowMs, effects);
-  }
+  if (state.occupation === "idle") advance(state, nowMs, effects);
   readAhead(state, nowMs, effects);
+  flushWhenQuiet(state, nowMs, effects);
+}
+
+function advance(state: DeliveryState, nowMs: number, effects: Effects) {
+  const isDone = isComplete(state);
+  if (mustFlush(state, state.isStopping || isDone)) return flush(state, effects);
+  if (state.isStopping) return end(state, { kind: "stopped" }, effects);
+  if (isDone) return complete(state, effects);
+  if (state.isPaused) return;
+  if (isInterrupted(state)) onInterruption(state, effects);
+  else advanceHand(state, nowMs, effects);
 }
 
 /** D9 */
@@ -254,6 +277,7 @@ function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.setAside = new Map(message.setAside.map((sequence) => [tripleKey(sequence), sequence]));
   state.cut = cutInForce(message.cut, message.reach, state.limits.recordsPerRequest);
   state.taken = new Map(state.cut?.taken.map((sequence) => [tripleKey(sequence), sequence]) ?? []);
+  state.canHold = message.canHold === true;
   moveTo(state, message.position);
   state.cursor = message.position;
   effects.push({ type: "report", report: { kind: "opened", position: message.position } });

@@ -57,6 +57,11 @@ export interface DeliveryLimits {
   /** The most dead letters in one append, and the most bytes of their records. */
   readonly lettersMax: number;
   readonly lettersBytesMax: number;
+  /** The most records of the input, and bytes of them, that a sink holds before it is told to make them durable (D15). */
+  readonly heldRecordsMax: number;
+  readonly heldBytesMax: number;
+  /** How often a flush may fail in a row before the sink is opened again (D16). */
+  readonly flushTriesMax: number;
   readonly stopTimeoutMs: number;
   /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
@@ -74,13 +79,25 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   rejectTriesMax: 3,
   lettersMax: 5_000,
   lettersBytesMax: 4 * 1024 * 1024,
+  // What a crash makes a delivery send again, and what the sink may keep in memory.
+  heldRecordsMax: 1_000_000,
+  heldBytesMax: 256 * 1024 * 1024,
+  flushTriesMax: 3,
   // A node must stop its deliveries and close their sinks within its own deadline. The next start asks for unknown outcomes.
   stopTimeoutMs: 4_000,
   recordsPerRequest: undefined,
 };
 
 /** The operation on the sink or the log that the machine waits for: one at a time. */
-export type Operation = "opening" | "cutting" | "writing" | "asking" | "opening_chain" | "setting_aside" | "rewinding";
+export type Operation =
+  | "opening"
+  | "cutting"
+  | "writing"
+  | "asking"
+  | "flushing"
+  | "opening_chain"
+  | "setting_aside"
+  | "rewinding";
 export type Occupation = Operation | "new" | "idle" | "waiting" | "closing" | "closed";
 
 export type DeliveryMessage =
@@ -95,6 +112,8 @@ export type DeliveryMessage =
       readonly cut?: RequestCut;
       /** The last record that any batch after `position` can have held before. */
       readonly reach?: Position | undefined;
+      /** The sink may answer `held`, and can be flushed. */
+      readonly canHold?: boolean;
     }
   /** The log may hold more records. A level and not a count (E19). */
   | { readonly type: "advanced" }
@@ -119,6 +138,8 @@ export type DeliveryMessage =
   | { readonly type: "cut_stored" }
   | { readonly type: "wrote"; readonly outcome: WriteOutcome; readonly random: number }
   | { readonly type: "positioned"; readonly position: Position | undefined }
+  /** `position`: the durable position, after the sink was told to make durable what it holds. */
+  | { readonly type: "flushed"; readonly position: Position | undefined; readonly random: number }
   | { readonly type: "chain_opened"; readonly last: Sequence | undefined }
   | { readonly type: "dead_letters_stored" }
   | { readonly type: "rewound"; readonly to: Position | undefined }
@@ -140,13 +161,15 @@ export type DeliveryMessage =
   | { readonly type: "stop" }
   | { readonly type: "closed" };
 
-export type TimerPurpose = "retry" | "read" | "linger" | "stop";
+export type TimerPurpose = "retry" | "read" | "linger" | "flush" | "stop";
 
 export type DeliveryEffect =
   | { readonly type: "open" }
   | { readonly type: "read"; readonly readId: number; readonly after: Position | undefined }
   | { readonly type: "write"; readonly batch: SinkBatch }
   | { readonly type: "ask_position" }
+  /** Tells the sink to make durable what it holds (D15). */
+  | { readonly type: "flush" }
   | { readonly type: "store_cut"; readonly cut: RequestCut }
   /** Tells the operation in hand to end; it still answers with one message (D12). */
   | { readonly type: "give_up" }
@@ -207,6 +230,12 @@ export interface DeliveredBatch {
   readonly oldestAppendedAtMs: number | undefined;
 }
 
+/** A batch that the sink has taken and may still lose (sink S10). Its records are read again if it does. */
+export interface HeldBatch {
+  readonly batch: DeliveredBatch;
+  readonly sizeBytes: number;
+}
+
 /** The batch in hand. It is cut once, and written until the sink holds it. */
 export interface Hand {
   readonly items: readonly DeliveryItem[];
@@ -222,24 +251,37 @@ export interface Hand {
   takenBeyond: readonly Sequence[];
 }
 
+export type RetryThen = "open" | "write" | "ask" | "flush" | "rewind";
+
 export interface DeliveryState {
   readonly limits: DeliveryLimits;
   readonly start: "earliest" | "latest";
   occupation: Occupation;
-  retry: { readonly then: "open" | "write" | "ask" | "rewind"; readonly timerId: number } | undefined;
+  retry: { readonly then: RetryThen; readonly timerId: number } | undefined;
   isPaused: boolean;
   isStopping: boolean;
-  /** The position that the sink is known to hold. */
+  /** The position that the sink is known to hold, durable or not: the next write begins behind it. */
   position: Position | undefined;
+  /** The position up to which the sink can lose nothing: where a crash begins (D14). */
+  durable: Position | undefined;
+  /** The sink may hold batches between `durable` and `position`. */
+  canHold: boolean;
+  /** The batches between `durable` and `position`, oldest first. */
+  held: HeldBatch[];
+  heldBytes: number;
+  heldInputs: number;
+  /** When the last batch was taken. */
+  heldSinceMs: number;
+  flushTimerId: number | undefined;
   cursor: Position | undefined;
   chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
   /** The last sequence of the append of dead letters in hand, kept while its outcome is not known. */
   chainTarget: Sequence | undefined;
   /** How many of the batch's dead letters that append holds. */
   lettersInAppend: number;
-  /** Triples beyond `position` that are in the dead letters, by key. */
+  /** Triples beyond `durable` that are in the dead letters, by key. */
   setAside: Map<string, Sequence>;
-  /** The stored cut, while it reaches beyond `position`. */
+  /** The stored cut, while it reaches beyond `durable`. */
   cut: RequestCut | undefined;
   /** The records that the stored cut names as taken, by key. They are not written again. */
   taken: Map<string, Sequence>;

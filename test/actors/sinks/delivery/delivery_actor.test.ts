@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RecordBatch } from "../../../../actors/log/log.ts";
 import { compilePipeline } from "../../../../actors/pipeline/pipeline.ts";
+import { decodePosition } from "../../../../actors/sinks/delivery/checkpointed_writer.ts";
 import { CountedClient } from "../../../../actors/sinks/delivery/counted_client.ts";
 import {
   type DeliveryOptions,
@@ -20,7 +21,7 @@ import {
 import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts";
 import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
 import type { SinkBatch, SinkClient, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
-import { epoch, position } from "../../../../protocols/position.ts";
+import { epoch, type Position, position } from "../../../../protocols/position.ts";
 import { startActor } from "../../../support/fakes/fake_actor.ts";
 import { FakePartition, jsonBytes } from "../../../support/fakes/fake_feed.ts";
 import { readFileSink } from "../../../support/read_file_sink.ts";
@@ -574,6 +575,102 @@ test("sink S11: a stop while the client is being made leaves no client behind", 
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal([seen.connects, seen.closes, seen.opens], [1, 1, 0]);
 });
+
+/** Holds every batch until it is flushed; a writer that is closed loses what it holds. */
+function holdingSink(delivery: "idempotent" | "at_least_once") {
+  const target: unknown[] = [];
+  const seen = { flushes: 0, beforeFlush: async (_signal: AbortSignal | undefined) => {} };
+  const sink: SinkDefinition<object> = {
+    type: "holding",
+    delivery,
+    optionsSchema: {},
+    open: async () => {
+      let held: SinkBatch[] = [];
+      let durable: Position | undefined;
+      return {
+        position: async () => undefined,
+        write: async (batch) => {
+          held.push(batch);
+          return { kind: "held", durable };
+        },
+        flush: async (call) => {
+          seen.flushes += 1;
+          await seen.beforeFlush(call?.signal);
+          for (const batch of held) {
+            target.push(...ids(batch.records));
+            durable = batch.end;
+          }
+          held = [];
+          return durable;
+        },
+        close: async () => {
+          held = [];
+        },
+      };
+    },
+  };
+  return { sink, target, seen };
+}
+
+test("D14, D15, sink S10: a sink that holds batches is flushed when none follows, and its checkpoint says how far", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, target } = holdingSink("idempotent");
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, filter: "event.id != 1" });
+  await actor.until(() => standsAt(1));
+  assert.equal(target, [0]);
+  assert.equal(decodePosition(partition.checkpoints.get("sink/out")), position(1, 1));
+  await actor.stop();
+});
+
+test("D15: a delivery that is stopped flushes the sink first, and the next owner sends nothing again", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, target, seen } = holdingSink("at_least_once");
+  const limits = { recordsMax: 2, lingerMs: 600_000 };
+  const first = await deliver(partition, 1, { sink, sinkOptions: {}, limits });
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal([target, seen.flushes], [[], 0]);
+  await first.actor.stop();
+  assert.equal([target, seen.flushes], [[0, 1], 1]);
+  partition.store("records", 2, [{ id: 2 }, { id: 3 }]);
+  const second = await deliver(partition, 2, { sink, sinkOptions: {}, limits });
+  await second.actor.until(() => second.reports.some(({ kind }) => kind === "opened"));
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  await second.actor.stop();
+  assert.equal(target, [0, 1, 2, 3]);
+});
+
+test("D15: a flush that does not end holds up a stop for a bounded time, and is told to end", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { sink, seen } = holdingSink("idempotent");
+  let isAborted = false;
+  seen.beforeFlush = async (signal) => {
+    if (signal !== undefined) await aborted(signal);
+    isAborted = true;
+    throw new Error("given up");
+  };
+  const limits = { recordsMax: 1, lingerMs: 600_000, stopTimeoutMs: 20 };
+  const { actor, reports } = await deliver(partition, 1, { sink, sinkOptions: {}, limits });
+  await actor.until(() => reports.some(({ kind }) => kind === "opened"));
+  await actor.stop();
+  assert.equal([seen.flushes, isAborted], [1, true]);
+});
+
+test("D15: a sink that holds a batch and cannot be flushed calls a person", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { sink } = collectingSink("idempotent");
+  const held = { ...sink, open: async () => ({ ...NOTHING, write: async () => HELD }) };
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink: held, sinkOptions: {} });
+  await actor.until(() => reports.some((one) => one.kind === "retry" && one.needsPerson === true));
+  assert.not(standsAt(0));
+  await actor.stop();
+});
+
+const HELD: WriteOutcome = { kind: "held", durable: undefined };
+const NOTHING = { position: async () => undefined, close: async () => {} };
 
 test("a stop waits a bounded time for a call that was told to end", async () => {
   const partition = new FakePartition();
