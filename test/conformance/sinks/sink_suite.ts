@@ -4,6 +4,7 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { CountedClient } from "../../../actors/sinks/delivery/counted_client.ts";
 import { deliveryActor } from "../../../actors/sinks/delivery/delivery_actor.ts";
 import {
   DELIVERY_LIMITS,
@@ -68,6 +69,7 @@ async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
       name: "out",
       sink: target.sink,
       sinkOptions: target.options as never,
+      clients: target.sink.connect === undefined ? undefined : clientsOf(target),
       folder: "/",
       clusterId: "log-1",
       feed: partition.feed(1),
@@ -92,6 +94,13 @@ async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
   );
   return { held, letters, retries: reports.filter(({ kind }) => kind === "retry").length };
 }
+
+/** The client of the target's sink, as a node would make it. */
+export const clientsOf = ({ sink, options }: OpenTarget) =>
+  new CountedClient(
+    async () => sink.connect?.(options as never, { folder: "/", name: "out", nowMs: () => 0, log: () => {} }),
+    () => {},
+  );
 
 const PLAIN: OddEvent = {
   name: "a plain event",
