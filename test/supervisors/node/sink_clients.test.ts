@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { settledWithin } from "../../../actors/kernel/settled_within.ts";
 import { httpSink } from "../../../actors/sinks/http/http_sink.ts";
 import { SinkClients } from "../../../supervisors/node/sink_clients.ts";
 import { fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fakes/fake_sink_context.ts";
@@ -11,12 +12,17 @@ const NODE = { data: "/", host: "", port: 0, logLevel: "info" as const };
 
 test("sink S11: writers of one http sink share its connections, and each sink of a node has a client of its own", async () => {
   let connections = 0;
+  let ended = () => {};
+  const connectionEnded = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
   const server = createServer((request, response) => {
     request.resume();
     request.on("end", () => response.end());
   });
-  server.on("connection", () => {
+  server.on("connection", (socket) => {
     connections += 1;
+    socket.on("close", ended);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/in`;
@@ -34,10 +40,11 @@ test("sink S11: writers of one http sink share its connections, and each sink of
     await writer.close();
   }
   assert.is(connections, 1);
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   for (const lease of leases) lease?.release();
   await clients.closed();
-  await closed; // the client has closed its connection
+  // Neither side would end an idle connection within this time.
+  assert.ok(await settledWithin(connectionEnded, 3_000), "the client has closed its connection");
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test.run();
