@@ -20,7 +20,8 @@
  *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on
  *       beside its successor.
  *   S10. A sink that answers `held` has taken the batch and may still lose it. Its next write begins behind the batch.
- *       `position` tells the durable position alone, so that a crash begins there; nothing up to it is ever lost.
+ *       `position` tells the durable position alone, so that a crash begins there; nothing up to it is ever lost. Records
+ *       that are `taken` are durable, and so is everything up to the end of a `written` batch.
  *   S11. A client of `connect` serves all partitions of its sink on this node, and reconnects by itself. It is closed
  *       after the last writer that uses it.
  */
@@ -166,7 +167,7 @@ export interface SinkClientContext {
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-export interface SinkContext<Client = undefined> {
+export interface SinkContext<Client extends SinkClient | undefined = undefined> {
   /** The client that `connect` made; undefined for a sink without `connect`. */
   readonly client: Client;
   /** The node's data folder, in which relative paths of the options begin. */
@@ -189,7 +190,7 @@ export interface SinkContext<Client = undefined> {
 }
 
 /** One kind of sink. Each is one file of this shape, registered in `registry.ts` or named by a user's configuration. */
-export interface SinkDefinition<Options, Client = undefined> {
+export interface SinkDefinition<Options, Client extends SinkClient | undefined = undefined> {
   readonly type: string;
   /** In this order: exactly once; effectively once (E15); records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";

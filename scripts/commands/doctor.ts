@@ -13,6 +13,7 @@ import { type Check, checkMachine } from "../console/doctor/doctor_machine.ts";
 import { checkNode, checkPort } from "../console/doctor/doctor_node.ts";
 import { checkRedis } from "../console/doctor/doctor_redis.ts";
 import { EXIT } from "../console/exit_codes.ts";
+import { tryTargets } from "../console/live_targets.ts";
 import { addNodeOptions, type NodeOptions } from "../console/node_client.ts";
 import { print, printJson } from "../console/output.ts";
 
@@ -47,6 +48,7 @@ async function doctor(options: DoctorOptions): Promise<number> {
     ...(await checkMachine(configuration)),
     ...node.checks,
     ...(configuration === undefined ? [] : await checkPort(configuration, node)),
+    ...(configuration === undefined ? [] : await checkTargets(configuration)),
     ...(configuration?.log.type === "redis" ? await checkRedis(configuration) : []),
   ];
   for (const told of checks) {
@@ -55,6 +57,17 @@ async function doctor(options: DoctorOptions): Promise<number> {
     else await print([`${check.verdict.padEnd(4)}  ${check.name}: ${check.detail}`, ...adviceOf(check)]);
   }
   return checks.some(({ verdict }) => verdict === "fail") ? EXIT.failed : EXIT.ok;
+}
+
+/** The targets as they are seen from this machine. */
+async function checkTargets(configuration: Configuration): Promise<readonly Check[]> {
+  const findings = await tryTargets(configuration);
+  return findings.map(({ section, name: of, reason }): Check => {
+    const name = `target of ${section}/${of}`;
+    if (reason === undefined) return { name, verdict: "ok", detail: "reached" };
+    const advice = "compare its options with the target; a node on another machine may reach it all the same";
+    return { name, verdict: "fail", detail: reason, advice };
+  });
 }
 
 const adviceOf = ({ advice }: Check): readonly string[] => (advice === undefined ? [] : [`      ${advice}`]);

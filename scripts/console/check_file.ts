@@ -16,7 +16,12 @@ import { fileError } from "./exit_codes.ts";
 export const DEFAULT_CONFIGURATION = "headrace.yaml";
 
 export type CheckedFile =
-  | { readonly kind: "sound"; readonly configuration: Configuration; readonly warnings: readonly Problem[] }
+  | {
+      readonly kind: "sound";
+      readonly configuration: Configuration;
+      readonly warnings: readonly Problem[];
+      readonly lineAt: LineAt;
+    }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
 export async function readText(file: string): Promise<string> {
@@ -48,7 +53,7 @@ export async function checkFile(file: string): Promise<CheckedFile> {
     ...sourceWarnings(configuration, lineAt),
     ...(await exposureWarnings(configuration, lineAt)),
   ];
-  return { kind: "sound", configuration, warnings };
+  return { kind: "sound", configuration, warnings, lineAt };
 }
 
 /** Warnings for exposed secrets and the data folder, as for a node that is started in the file's folder. */

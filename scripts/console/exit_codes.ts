@@ -25,7 +25,8 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: "A bad argument: an unknown command, option, stream or partition.",
   data: "Done, but some events were rejected, or a backup is damaged.",
   noInput: "An input file cannot be read.",
-  unavailable: "The node, the store behind it, or a program that is needed, is away or not ready: try again.",
+  unavailable:
+    "The node, the store behind it, a program that is needed, or a target of `lint --connect`, is away or not ready: try again.",
   software: "A bug of Headrace: please report it.",
   output: "What the command prints cannot be written: its disk is full, perhaps.",
   leftUndone: "Ended with work left, which is told: events in doubt, or a drain cut short.",

@@ -23,6 +23,7 @@ import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_s
 import { TIME_SCHEMA } from "./pipeline_schema.ts";
 import type { Schema } from "./schema_words.ts";
 import { AUDIT_SCHEMA, QUOTA_SCHEMA } from "./security_schema.ts";
+import { BATCH_SCHEMA } from "./sink_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -142,6 +143,7 @@ export function complete(
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",
+      ...(sink.batch === undefined ? {} : { batch: completed(BATCH_SCHEMA, sink.batch as Options) }),
       options: without(sink, COMMON_SINK_KEYS),
     })),
     security: withFilesOf(folder, completeSecurity(raw.security)),

@@ -18,7 +18,7 @@ export const streamsOf = (from: string | readonly string[]): readonly string[] =
 
 /** Keys that all kinds of sources have. The others are the kind's own options. */
 export const COMMON_SOURCE_KEYS = ["type", "stream", "headers", "time"];
-export const COMMON_SINK_KEYS = ["type", "start"];
+export const COMMON_SINK_KEYS = ["type", "start", "batch"];
 
 /** The options without these keys. */
 export const without = (options: Options, keys: readonly string[]): Options =>

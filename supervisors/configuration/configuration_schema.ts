@@ -3,6 +3,7 @@
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
 import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import type { AnySink } from "../../actors/sinks/registry.ts";
+import type { SinkBatchLimits } from "../../actors/sinks/sink.ts";
 import type { AnySource } from "../../actors/sources/registry.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
@@ -10,6 +11,7 @@ import { CLUSTER_SCHEMA, LIMITS_SCHEMA, LOG_SCHEMA, NODE_SCHEMA } from "./node_s
 import { PIPELINE_SCHEMA } from "./pipeline_schema.ts";
 import { mapOf, name, object, typed } from "./schema_words.ts";
 import { SECURITY_SCHEMA } from "./security_schema.ts";
+import { BATCH_SCHEMA } from "./sink_schema.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
 
 const field = { type: "string", minLength: 1, maxLength: 256 } as const;
@@ -43,7 +45,10 @@ export const CONFIGURATION_SCHEMA = object("The configuration of a node.", {
     "Sinks by name.",
     typed(
       "Writes records somewhere.",
-      { start: { enum: ["earliest", "latest"], default: "earliest", description: "Where a new sink begins." } },
+      {
+        start: { enum: ["earliest", "latest"], default: "earliest", description: "Where a new sink begins." },
+        batch: BATCH_SCHEMA,
+      },
       [],
     ),
   ),
@@ -106,6 +111,14 @@ export interface SecurityConfiguration {
   readonly hosts: readonly string[];
 }
 
+export interface SinkConfiguration {
+  readonly type: string;
+  readonly start: "earliest" | "latest";
+  /** Bounds of a batch in place of the sink's own. */
+  readonly batch?: Partial<SinkBatchLimits>;
+  readonly options: Options;
+}
+
 export interface ClusterConfiguration {
   /** `host:port`. Undefined: the address on which the node listens. */
   readonly advertise?: string;
@@ -162,9 +175,7 @@ export interface Configuration {
       }
     >
   >;
-  readonly sinks: Readonly<
-    Record<string, { readonly type: string; readonly start: "earliest" | "latest"; readonly options: Options }>
-  >;
+  readonly sinks: Readonly<Record<string, SinkConfiguration>>;
   readonly security: SecurityConfiguration;
   /** Undefined for a single node. */
   readonly cluster?: ClusterConfiguration;

@@ -1,4 +1,5 @@
 /** Checks that the options of a sink can work together, with its pipeline and on this machine; its schema has judged each alone. */
+import { batchLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { sinkOf } from "./kinds.ts";
@@ -16,6 +17,7 @@ export async function checkSink(name: string, configuration: Configuration, fold
   }
   try {
     await definition?.check?.(sink?.options as never, folder);
+    if (definition !== undefined) batchLimits(definition, sink?.options as never, sink?.batch);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });

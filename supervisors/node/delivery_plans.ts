@@ -15,7 +15,8 @@ import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
-import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { deliveryLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
+import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
 import { type BatchSteps, eachRecord, prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { Connect } from "../../protocols/connection.ts";
@@ -28,6 +29,7 @@ import { checkSink } from "../configuration/sink_check.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
 import { FurtherInputs, type FurtherStream } from "./further_inputs.ts";
+import type { SinkClients } from "./sink_clients.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 /** Longest time for one step of a sink's operation, in ms; a longer step is aborted. */
@@ -58,6 +60,7 @@ export interface DeliveryParts {
   readonly connect: Connect;
   /** Id of the log that is read. */
   readonly clusterId: string;
+  readonly clients: SinkClients;
 }
 
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
@@ -220,7 +223,7 @@ export interface DeliveryOf {
 export function sinkDelivery(
   name: string,
   configuration: Configuration,
-  { log, connect, clusterId }: Pick<DeliveryParts, "log" | "connect" | "clusterId">,
+  { log, connect, clusterId, clients }: Pick<DeliveryParts, "log" | "connect" | "clusterId" | "clients">,
   of: DeliveryOf,
 ): readonly ActorDefinition<never>[] {
   const sink = configuration.sinks[name];
@@ -236,12 +239,13 @@ export function sinkDelivery(
     name,
     sink: definition,
     sinkOptions: options,
+    clients: clients.of(name),
     folder: configuration.node.data,
     clusterId,
     feed,
     input: input.channel,
     start,
-    limits: { ...DELIVERY_LIMITS, recordsPerRequest: definition.recordsPerRequest?.(options) },
+    limits: deliveryLimits(definition, options, sink.batch),
     eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
     prepare: (batch, after) => prepareItems(preparation, batch, after),
     operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),

@@ -15,6 +15,7 @@ import type { Closer } from "./closing.ts";
 import { reportingWorld } from "./crash_reports.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
 import { openLog } from "./open_log.ts";
+import { SinkClients } from "./sink_clients.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
 import { describeStreams, registerSchemas } from "./streams.ts";
@@ -38,6 +39,7 @@ export interface Foundation {
   readonly metrics: Metrics;
   readonly directory: NodeDirectory;
   readonly board: DeliveryBoard;
+  readonly sinkClients: SinkClients;
   readonly system: ActorSystem;
   /** The started parts, in order of their start; the code that starts a further part adds that part. */
   readonly closers: Closer[];
@@ -65,9 +67,12 @@ export async function layFoundation(options: FoundationOptions, closers: Closer[
     () => Date.now(),
     ({ stream, partition }) => directory.partition(stream, partition)?.feed !== undefined,
   );
+  const sinkClients = new SinkClients(configuration, nodeLog);
+  closers.push({ what: "clients of sinks", close: () => sinkClients.closed() });
   const system = await createActorSystem({ name, world: reportingWorld(nodeLog, metrics) });
   closers.push({ what: "actors", close: () => endActors(system, log, configuration) });
-  return { configuration, nodeLog, readSecret, name, access, log, schemas, metrics, directory, board, system, closers };
+  const parts = { configuration, nodeLog, readSecret, name, access, log, schemas, metrics, directory, board };
+  return { ...parts, sinkClients, system, closers };
 }
 
 /** The nodes of a cluster need distinct names, also on one machine. */

@@ -29,7 +29,7 @@ export async function startWork(foundation: Foundation): Promise<Work> {
   const connectWithEpoch = sessions.connectWithEpoch(INSIDE);
   const deliveries = await planDeliveries(configuration, {
     ...{ log: nodeLog, metrics, board: foundation.board, directory, deliverySeconds: deliverySeconds(metrics) },
-    ...{ connect: connectWithEpoch, clusterId: log.clusterId },
+    ...{ connect: connectWithEpoch, clusterId: log.clusterId, clients: foundation.sinkClients },
   });
   observeDeliveries(metrics, foundation.board);
   const { cluster: settings } = configuration;
@@ -50,7 +50,8 @@ export async function startWork(foundation: Foundation): Promise<Work> {
   claimWhenStoreAnswers(log, directory);
   const replays = await Replays.start({
     ...{ system, log, configuration, directory, metrics, nodeLog },
-    ...{ pipelines: deliveries.pipelines, connect: connectWithEpoch, nowMs: () => Date.now() },
+    ...{ pipelines: deliveries.pipelines, connect: connectWithEpoch, clients: foundation.sinkClients },
+    nowMs: () => Date.now(),
   });
   const rest = () => Promise.all([restDeliveries(streams, directory), replays.rest()]);
   return { sessions, connect: sessions.connect(INSIDE), connectWithEpoch, cluster, replays, rest };

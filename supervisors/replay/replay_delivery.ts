@@ -7,6 +7,7 @@ import { partitionName } from "../../protocols/position.ts";
 import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
 import { eventTimeReader } from "../node/event_time.ts";
 import type { Foundation } from "../node/foundation.ts";
+import type { SinkClients } from "../node/sink_clients.ts";
 import type { ReplayActorOptions } from "./replay_actor.ts";
 import { replayInput } from "./replay_input.ts";
 import type { StoredReplay } from "./replay_record.ts";
@@ -14,11 +15,12 @@ import type { StoredReplay } from "./replay_record.ts";
 export interface ReplayDeliveryParts extends Pick<Foundation, "log" | "nodeLog" | "metrics" | "configuration"> {
   readonly pipelines: ReadonlyMap<string, Pipeline>;
   readonly connect: Connect;
+  readonly clients: SinkClients;
 }
 
 export function replayDelivery(
   { name, stream, channel, pipeline = "" }: StoredReplay,
-  { configuration, pipelines, connect, nodeLog, metrics, log: store }: ReplayDeliveryParts,
+  { configuration, pipelines, connect, clients, nodeLog, metrics, log: store }: ReplayDeliveryParts,
 ): ReplayActorOptions["delivery"] {
   const timeOf = eventTimeReader(configuration.streams[stream]?.eventTime);
   const log: NodeLog = (level, message, fields) => nodeLog(level, message, { ...fields, replay: name });
@@ -38,6 +40,6 @@ export function replayDelivery(
       note(report);
     };
     const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
-    return sinkDelivery(sink, configuration, { connect, log, clusterId: store.clusterId }, of);
+    return sinkDelivery(sink, configuration, { connect, clients, log, clusterId: store.clusterId }, of);
   };
 }

@@ -11,16 +11,18 @@ import type { Sequence } from "../../../protocols/sequence.ts";
 import type { ActorDefinition } from "../../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
 import { settledWithin } from "../../kernel/settled_within.ts";
-import type { SinkCheckpoint, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
+import type { SinkCheckpoint, SinkClient, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
 import { checkpointedWriter } from "./checkpointed_writer.ts";
+import type { ClientLease, CountedClient } from "./counted_client.ts";
 import { appendLetters, type EventBytes, type LetterParts, openLetterChain } from "./delivery_letters.ts";
 import { createDelivery, stepDelivery } from "./delivery_machine.ts";
-import type {
-  DeliveryEffect,
-  DeliveryLimits,
-  DeliveryMessage,
-  DeliveryReport,
-  DeliveryState,
+import {
+  CUT_RECORDS_MAX,
+  type DeliveryEffect,
+  type DeliveryLimits,
+  type DeliveryMessage,
+  type DeliveryReport,
+  type DeliveryState,
 } from "./delivery_messages.ts";
 import { cutCheckpoint, deliveryName, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
 import { DeliveryOperation, untilAborted } from "./delivery_operation.ts";
@@ -30,11 +32,13 @@ import { decodeCut, encodeCut } from "./stored_cut.ts";
 export type { DeliveryRange } from "./delivery_read.ts";
 export { positionCheckpoint };
 
-export interface DeliveryOptions<Options> extends ReadParts {
+export interface DeliveryOptions<Options, Client extends SinkClient | undefined = undefined> extends ReadParts {
   readonly name: string;
   /** Name of the replay, for a delivery beside the sink's own. It has its own position, fence and chain. */
   readonly replay?: string;
-  readonly sink: SinkDefinition<Options>;
+  readonly sink: SinkDefinition<Options, Client>;
+  /** The client that the sink's deliveries share; undefined for a sink without `connect`. */
+  readonly clients?: CountedClient<Client> | undefined;
   readonly sinkOptions: Options;
   readonly folder: string;
   readonly clusterId: string;
@@ -53,7 +57,15 @@ export interface DeliveryOptions<Options> extends ReadParts {
 /** The longest wait for a sink to close, in ms. A stop has less, as a node must end within its own deadline. */
 const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
-export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
+const unflushable = (name: string): ConfigurationError =>
+  new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot deliver to ${name} as a sink that answers 'held' must have 'flush': current value is none`,
+  );
+
+export function deliveryActor<Options, Client extends SinkClient | undefined>(
+  options: DeliveryOptions<Options, Client>,
+): ActorDefinition<DeliveryMessage> {
   return machineActor<DeliveryState, DeliveryMessage, DeliveryEffect>({
     machine: "delivery",
     name: `${deliveryName(options)}-${partitionName(options.feed.partition)}`.replaceAll("/", "-"),
@@ -61,18 +73,22 @@ export function deliveryActor<Options>(options: DeliveryOptions<Options>): Actor
   });
 }
 
-class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, DeliveryEffect> {
+class DeliveryShell<Options, Client extends SinkClient | undefined>
+  implements Shell<DeliveryState, DeliveryMessage, DeliveryEffect>
+{
   readonly machine: Machine<DeliveryState, DeliveryMessage, DeliveryEffect>;
   readonly first = [{ type: "begin" } as const];
-  readonly #options: DeliveryOptions<Options>;
+  readonly #options: DeliveryOptions<Options, Client>;
   readonly #context: MachineContext<DeliveryMessage>;
   readonly #letters: LetterParts;
   readonly #subscription: { stop(): void };
+  /** Kept while the sink is opened again: a client reconnects by itself (sink S11). */
+  #lease: ClientLease<Client> | undefined;
   #writer: SinkWriter | undefined;
   #operation: DeliveryOperation | undefined;
   #inHand: Promise<unknown> = Promise.resolve();
 
-  constructor(options: DeliveryOptions<Options>, context: MachineContext<DeliveryMessage>) {
+  constructor(options: DeliveryOptions<Options, Client>, context: MachineContext<DeliveryMessage>) {
     this.#options = options;
     this.#context = context;
     this.machine = { initial: createDelivery(options.limits, options.start), step: stepDelivery };
@@ -86,7 +102,9 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   async stop(): Promise<void> {
     this.#subscription.stop();
     const { stopTimeoutMs } = this.#options.limits;
-    await settledWithin(this.#inHand, stopTimeoutMs);
+    let isOverdue = false;
+    this.#inHand = this.#inHand.then(() => (isOverdue ? undefined : this.#flushBeforeStop()));
+    isOverdue = !(await settledWithin(this.#inHand, stopTimeoutMs));
     await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
   }
 
@@ -96,8 +114,15 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
         return this.#operate((call) => this.#open(call));
       case "write":
         return this.#operate(async (call) => {
-          const outcome = await this.#opened().write(effect.batch, call);
+          const writer = this.#opened();
+          const outcome = await writer.write(effect.batch, call);
+          if (outcome.kind === "held" && writer.flush === undefined) throw unflushable(this.#options.name);
           return { type: "wrote", outcome, random: this.#context.random() };
+        });
+      case "flush":
+        return this.#operate(async (call) => {
+          const position = await this.#opened().flush?.(call);
+          return { type: "flushed", position, random: this.#context.random() };
         });
       case "ask_position":
         return this.#operate(async (call) => ({ type: "positioned", position: await this.#opened().position(call) }));
@@ -154,6 +179,23 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     return working;
   }
 
+  /** D15: the machine hears no message any more, so that its shell asks the sink itself. */
+  async #flushBeforeStop(): Promise<void> {
+    const writer = this.#writer;
+    if (writer?.flush === undefined) return;
+    const operation = new DeliveryOperation(this.#options.operationTimeoutMs, () => operation.giveUp());
+    this.#operation = operation;
+    try {
+      await writer.flush(operation);
+    } catch (error) {
+      const { name, log } = this.#options;
+      log("warn", `Cannot flush sink ${name} before it is closed: ${reasonOf(error)}`);
+    } finally {
+      operation.ended();
+      this.#operation = undefined;
+    }
+  }
+
   #failure(error: unknown): DeliveryMessage {
     if (error instanceof FencedError) return { type: "fenced", fence: undefined };
     const failed = { type: "failed", reason: reasonOf(error), random: this.#context.random() } as const;
@@ -167,8 +209,9 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   }
 
   async #open(call: DeliveryOperation): Promise<DeliveryMessage> {
-    const { sink, sinkOptions, feed, input, eventBytes, limits } = this.#options;
+    const { sink, sinkOptions, feed, input, eventBytes, clients } = this.#options;
     await this.#close(call);
+    this.#lease ??= await clients?.acquire(call.signal);
     const context = this.#sinkContext();
     const opened = await sink.open(sinkOptions, context, call);
     this.#writer = sink.delivery === "transactional" ? opened : checkpointedWriter(opened, context.checkpoint);
@@ -178,10 +221,11 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     const cut = decodeCut(feed.readCheckpoint(cutCheckpoint(this.#options)), bounds);
     const position = await this.#writer.position(call);
     const from = position ?? this.#options.range?.after;
-    const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + limits.recordsMax);
+    const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + (cut?.recordsMax ?? CUT_RECORDS_MAX));
     return {
       type: "opened",
       position,
+      canHold: this.#writer.flush !== undefined,
       reach: cursorBefore(bounds.epochs, reachOffset),
       latest: cursorBefore(bounds.epochs, bounds.endOffset),
       setAside,
@@ -189,7 +233,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     };
   }
 
-  #sinkContext(): SinkContext {
+  #sinkContext(): SinkContext<Client> {
     const { name, replay, folder, clusterId, feed, connect, log } = this.#options;
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
@@ -198,7 +242,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       write: (value) => feed.writeCheckpoint(position, value),
     };
     return {
-      client: undefined,
+      client: this.#lease?.client as Client, // undefined for a sink without `connect`
       name,
       folder,
       clusterId,
@@ -230,7 +274,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
     const { name, log } = this.#options;
     this.#operation?.giveUp();
-    const closing = this.#inHand.then(() => this.#close(undefined, isFinal));
+    const closing = this.#inHand.then(() => this.#close(undefined, isFinal)).finally(() => this.#lease?.release()); // after the last writer (sink S11)
     if (await settledWithin(closing, withinMs)) return;
     log("warn", `Cannot wait for sink ${name} to close as it must within ${withinMs} ms`);
   }

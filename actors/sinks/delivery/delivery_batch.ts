@@ -22,6 +22,17 @@ export function tracesInHand(
   return traceparents.size === 0 ? {} : { traceparents: [...traceparents] };
 }
 
+/** The first letters of the batch that one append may hold, at least one. */
+export function lettersWithin({ drafts, items }: Hand, { lettersMax, lettersBytesMax }: DeliveryLimits) {
+  const sizes = new Map(items.map(({ position, sizeBytes }) => [`${position.epoch}/${position.offset}`, sizeBytes]));
+  let sizeBytes = 0;
+  const at = drafts.findIndex(({ triple: [term, offset] }, index) => {
+    sizeBytes += sizes.get(`${term}/${offset}`) ?? 0;
+    return index >= lettersMax || (index > 0 && sizeBytes > lettersBytesMax);
+  });
+  return at < 0 ? drafts : drafts.slice(0, at);
+}
+
 export const describeHand = (hand: Hand): DeliveredBatch => ({
   end: hand.end,
   inputs: hand.items.length,

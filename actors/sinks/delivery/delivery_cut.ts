@@ -9,15 +9,24 @@ import { comparePositions, type Position } from "../../../protocols/position.ts"
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
 import type { SinkBatch, SinkRecord } from "../sink.ts";
 import { tripleKey, tripleOf } from "./delivery_batch.ts";
-import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } from "./delivery_messages.ts";
+import {
+  CUT_RECORDS_MAX,
+  type DeadLetterDraft,
+  type DeliveryItem,
+  type DeliveryState,
+  type Hand,
+  type RequestCut,
+} from "./delivery_messages.ts";
 import { forgetCut } from "./delivery_place.ts";
 
 /** Takes the next batch in hand: the items of the stored cut, or else as many as the limits allow. */
-export function cutHand(state: DeliveryState): void {
+export function cutHand(state: DeliveryState, nowMs: number): void {
   const items = state.buffer.splice(0, countOf(state));
   const last = items.at(-1);
   if (last === undefined) return;
   for (const { sizeBytes } of items) state.bufferBytes -= sizeBytes;
+  state.bufferedSinceMs = nowMs; // the wait of the records left begins anew, with their batch
+  state.lingerTimerId = undefined;
   const { records, drafts } = unsettled(items, state);
   const recordsPerRequest = state.cut?.recordsPerRequest ?? state.limits.recordsPerRequest ?? 1;
   const takenBeyond = [...state.taken.values()];
@@ -49,7 +58,7 @@ export function isCutStored({ cut, limits }: DeliveryState, hand: Hand): boolean
   if (hand.records.length === 0 && hand.takenBeyond.length === 0) return true;
   if (cut === undefined || cut.recordsPerRequest !== hand.recordsPerRequest) return false;
   if (!sameTriples(cut.taken, hand.takenBeyond)) return false;
-  if (cut.end === undefined) return true;
+  if (cut.end === undefined) return (cut.recordsMax ?? CUT_RECORDS_MAX) >= limits.recordsMax;
   const isWithin = comparePositions(hand.end, cut.end);
   return hand.recordsPerRequest === 1 ? isWithin <= 0 : isWithin === 0;
 }
@@ -57,7 +66,9 @@ export function isCutStored({ cut, limits }: DeliveryState, hand: Hand): boolean
 /** A sink that posts each record by itself stores a cut without an end, once for all batches. */
 export function cutOf({ limits }: DeliveryState, { end, recordsPerRequest, takenBeyond }: Hand): RequestCut {
   const isForAll = limits.recordsPerRequest === 1 && recordsPerRequest === 1 && takenBeyond.length === 0;
-  return { end: isForAll ? undefined : end, recordsPerRequest, taken: takenBeyond };
+  if (!isForAll) return { end, recordsPerRequest, taken: takenBeyond };
+  const all = { end: undefined, recordsPerRequest, taken: takenBeyond };
+  return limits.recordsMax > CUT_RECORDS_MAX ? { ...all, recordsMax: limits.recordsMax } : all;
 }
 
 /** The cut in force after an opening. Records up to `reach` may have gone one by one: then they still do. */

@@ -3,7 +3,7 @@
  * stands. Leaves reading, steps, bytes and clocks to its actor.
  *
  *   D1. The sink is opened (fenced) and answers its position before any record is read or written (E14).
- *   D2. At most one write is in flight. Its predecessor is the position that the sink is known to hold.
+ *   D2. At most one write is in flight. Its predecessor is the position that the sink is known to hold, durable or not.
  *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (sink S4).
  *   D4. A record that is set aside lies in the dead letters before the sink's position moves past it (E16). The same
  *       append stores the triples of all records set aside beyond that position; a restart leaves out exactly those
@@ -24,10 +24,18 @@
  *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request,
  *       and the records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that
  *       posts each record by itself stores that once.
+ *   D14. Progress follows the durable position (sink S10). A batch that the sink holds is reported as delivered, and what
+ *       is stored for its records is forgotten, once the durable position has passed it.
+ *   D15. What the sink holds is flushed: after `lingerMs` without another batch, at the limits of held records and bytes,
+ *       at the end of a bounded range, and before a planned stop. A sink whose requests have keys is flushed before the
+ *       next batch, as one cut is stored at a time (D13).
+ *   D16. After an unknown outcome, or where it lost what it held, a sink that can hold batches is opened again. Delivery
+ *       reads again from the durable position. The same follows where the log lost records that the sink holds.
  */
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
-import { tracesInHand, tripleKey } from "./delivery_batch.ts";
+import { lettersWithin, tracesInHand, tripleKey } from "./delivery_batch.ts";
 import { cutHand, cutInForce, cutOf, isCutStored, isCutUnread, toSinkBatch } from "./delivery_cut.ts";
+import { flush, flushWhenQuiet, mustFlush, onFlushed } from "./delivery_held.ts";
 import type {
   DeadLetterDraft,
   DeliveryEffect,
@@ -51,9 +59,17 @@ export function createDelivery(limits: DeliveryLimits, start: "earliest" | "late
     isPaused: false,
     isStopping: false,
     position: undefined,
+    durable: undefined,
+    canHold: false,
+    held: [],
+    heldBytes: 0,
+    heldInputs: 0,
+    heldSinceMs: 0,
+    flushTimerId: undefined,
     cursor: undefined,
     chain: { isOpen: false, last: undefined },
     chainTarget: undefined,
+    lettersInAppend: 0,
     setAside: new Map(),
     cut: undefined,
     taken: new Map(),
@@ -73,7 +89,7 @@ export function createDelivery(limits: DeliveryLimits, start: "earliest" | "late
     hasEnded: false,
     isCompleting: false,
     timerId: 0,
-    isLingering: false,
+    lingerTimerId: undefined,
     interruption: undefined,
   };
 }
@@ -113,11 +129,13 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
     case "read_failed":
       return onReadFailed(state, message, effects);
     case "wrote":
-      return onWrote(state, message, effects);
+      return onWrote(state, message, nowMs, effects);
     case "cut_stored":
       return onCutStored(state);
     case "positioned":
-      return onPositioned(state, message.position, effects);
+      return onPositioned(state, message.position, nowMs, effects);
+    case "flushed":
+      return onFlushed(state, message, effects);
     case "chain_opened":
       return onChainOpened(state, message.last, effects);
     case "dead_letters_stored":
@@ -149,15 +167,21 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
   }
 }
 
-/** Begins whatever can be done: at most one operation on the sink, one read and one linger timer. */
+/** Begins whatever can be done: at most one operation on the sink, one read, and a timer for each wait. */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
-  if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
-  if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
-  if (state.occupation === "idle" && !state.isPaused) {
-    if (isInterrupted(state)) onInterruption(state, effects);
-    else advanceHand(state, nowMs, effects);
-  }
+  if (state.occupation === "idle") advance(state, nowMs, effects);
   readAhead(state, nowMs, effects);
+  flushWhenQuiet(state, nowMs, effects);
+}
+
+function advance(state: DeliveryState, nowMs: number, effects: Effects) {
+  const isDone = isComplete(state);
+  if (mustFlush(state, state.isStopping || isDone)) return flush(state, effects);
+  if (state.isStopping) return end(state, { kind: "stopped" }, effects);
+  if (isDone) return complete(state, effects);
+  if (state.isPaused) return;
+  if (isInterrupted(state)) onInterruption(state, effects);
+  else advanceHand(state, nowMs, effects);
 }
 
 /** D9 */
@@ -166,15 +190,8 @@ const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): bo
 
 function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.hand === undefined) {
-    const waitMs = lingerLeftMs(state, nowMs);
-    if (state.buffer.length === 0 || isCutUnread(state)) return;
-    if (waitMs > 0) {
-      if (state.isLingering) return;
-      state.isLingering = true;
-      effects.push({ type: "timer", timerId: 0, purpose: "linger", delayMs: waitMs });
-      return;
-    }
-    cutHand(state);
+    if (state.buffer.length === 0 || isCutUnread(state) || linger(state, nowMs, effects)) return;
+    cutHand(state, nowMs);
   }
   const hand = state.hand;
   if (hand === undefined) return;
@@ -185,15 +202,16 @@ function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   } else if (!state.chain.isOpen) {
     occupy(state, "opening_chain", { type: "open_chain" }, effects);
   } else {
-    setAside(state, hand.drafts, effects);
+    setAside(state, lettersWithin(hand, state.limits), effects);
   }
 }
 
-/** D4: one append holds the letters, and all triples set aside beyond the sink's position. */
+/** D4: one append holds letters, and all triples set aside beyond the sink's position. */
 function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], effects: Effects) {
   const triples = [...state.setAside.values(), ...letters.map(({ triple }) => triple)].sort(compareSequences);
   const number = (state.chain.last?.[1] ?? 0) + 1;
   state.chainTarget = [0, number + letters.length - 1, 0];
+  state.lettersInAppend = letters.length;
   const first: Sequence = [0, number, 0];
   const effect = {
     type: "append_dead_letters",
@@ -226,16 +244,29 @@ function onSetAside(state: DeliveryState, effects: Effects) {
   state.failures = 0;
   state.chain = { isOpen: true, last: state.chainTarget };
   state.chainTarget = undefined;
-  const letters = state.hand?.drafts ?? [];
-  if (state.hand !== undefined) state.hand.drafts = [];
+  const letters = state.hand?.drafts.slice(0, state.lettersInAppend) ?? [];
+  if (state.hand !== undefined) state.hand.drafts = state.hand.drafts.slice(state.lettersInAppend);
   for (const { triple } of letters) state.setAside.set(tripleKey(triple), triple);
   const report = { kind: "dead_lettered", letters, ...tracesInHand(state.hand, letters) } as const;
   effects.push({ type: "report", report });
 }
 
+/** Whether the next batch is waited for to fill. */
+function linger(state: DeliveryState, nowMs: number, effects: Effects): boolean {
+  const waitMs = lingerLeftMs(state, nowMs);
+  if (waitMs <= 0) return false;
+  if (state.lingerTimerId !== undefined) return true;
+  state.timerId += 1;
+  state.lingerTimerId = state.timerId;
+  effects.push({ type: "timer", timerId: state.timerId, purpose: "linger", delayMs: waitMs });
+  return true;
+}
+
+/** 0 once no more records are to be expected: the batch is full, nothing more is read ahead (D8), or the input ends. */
 function lingerLeftMs(state: DeliveryState, nowMs: number): number {
-  const { recordsMax, bytesMax, lingerMs } = state.limits;
-  if (state.interruption !== undefined || state.buffer.length >= recordsMax || state.bufferBytes >= bytesMax) return 0;
+  const { recordsMax, bytesMax, lingerMs, readAheadBytesMax } = state.limits;
+  const isFull = state.buffer.length >= recordsMax || state.bufferBytes >= Math.min(bytesMax, readAheadBytesMax);
+  if (isFull || state.hasEnded || state.interruption !== undefined) return 0;
   return Math.min(lingerMs, state.bufferedSinceMs + lingerMs - nowMs);
 }
 
@@ -246,6 +277,7 @@ function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.setAside = new Map(message.setAside.map((sequence) => [tripleKey(sequence), sequence]));
   state.cut = cutInForce(message.cut, message.reach, state.limits.recordsPerRequest);
   state.taken = new Map(state.cut?.taken.map((sequence) => [tripleKey(sequence), sequence]) ?? []);
+  state.canHold = message.canHold === true;
   moveTo(state, message.position);
   state.cursor = message.position;
   effects.push({ type: "report", report: { kind: "opened", position: message.position } });

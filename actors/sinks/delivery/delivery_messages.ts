@@ -33,7 +33,12 @@ export interface RequestCut {
   readonly recordsPerRequest: number;
   /** Records beyond the sink's position that the sink took out of their order. */
   readonly taken: readonly Sequence[];
+  /** For a cut without an end: the most records that a batch under it holds. Absent: `CUT_RECORDS_MAX`. */
+  readonly recordsMax?: number;
 }
+
+/** The most records of a batch in releases whose cuts do not say how many. */
+export const CUT_RECORDS_MAX = 5_000;
 
 export interface DeliveryLimits {
   readonly recordsMax: number;
@@ -49,13 +54,21 @@ export interface DeliveryLimits {
   readonly retryMaxMs: number;
   /** How often the sink must reject the first record left, before the records that it names are set aside. */
   readonly rejectTriesMax: number;
+  /** The most dead letters in one append, and the most bytes of their records. */
+  readonly lettersMax: number;
+  readonly lettersBytesMax: number;
+  /** The most records of the input, and bytes of them, that a sink holds before it is told to make them durable (D15). */
+  readonly heldRecordsMax: number;
+  readonly heldBytesMax: number;
+  /** How often a flush may fail in a row before the sink is opened again (D16). */
+  readonly flushTriesMax: number;
   readonly stopTimeoutMs: number;
   /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
 }
 
 export const DELIVERY_LIMITS: DeliveryLimits = {
-  recordsMax: 5_000,
+  recordsMax: CUT_RECORDS_MAX,
   bytesMax: 4 * 1024 * 1024,
   lingerMs: 0,
   gatherMs: 10,
@@ -64,13 +77,27 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   retryFirstMs: 50,
   retryMaxMs: 30_000,
   rejectTriesMax: 3,
+  lettersMax: 5_000,
+  lettersBytesMax: 4 * 1024 * 1024,
+  // What a crash makes a delivery send again, and what the sink may keep in memory.
+  heldRecordsMax: 1_000_000,
+  heldBytesMax: 256 * 1024 * 1024,
+  flushTriesMax: 3,
   // A node must stop its deliveries and close their sinks within its own deadline. The next start asks for unknown outcomes.
   stopTimeoutMs: 4_000,
   recordsPerRequest: undefined,
 };
 
 /** The operation on the sink or the log that the machine waits for: one at a time. */
-export type Operation = "opening" | "cutting" | "writing" | "asking" | "opening_chain" | "setting_aside" | "rewinding";
+export type Operation =
+  | "opening"
+  | "cutting"
+  | "writing"
+  | "asking"
+  | "flushing"
+  | "opening_chain"
+  | "setting_aside"
+  | "rewinding";
 export type Occupation = Operation | "new" | "idle" | "waiting" | "closing" | "closed";
 
 export type DeliveryMessage =
@@ -85,6 +112,8 @@ export type DeliveryMessage =
       readonly cut?: RequestCut;
       /** The last record that any batch after `position` can have held before. */
       readonly reach?: Position | undefined;
+      /** The sink may answer `held`, and can be flushed. */
+      readonly canHold?: boolean;
     }
   /** The log may hold more records. A level and not a count (E19). */
   | { readonly type: "advanced" }
@@ -109,6 +138,8 @@ export type DeliveryMessage =
   | { readonly type: "cut_stored" }
   | { readonly type: "wrote"; readonly outcome: WriteOutcome; readonly random: number }
   | { readonly type: "positioned"; readonly position: Position | undefined }
+  /** `position`: the durable position, after the sink was told to make durable what it holds. */
+  | { readonly type: "flushed"; readonly position: Position | undefined; readonly random: number }
   | { readonly type: "chain_opened"; readonly last: Sequence | undefined }
   | { readonly type: "dead_letters_stored" }
   | { readonly type: "rewound"; readonly to: Position | undefined }
@@ -130,13 +161,15 @@ export type DeliveryMessage =
   | { readonly type: "stop" }
   | { readonly type: "closed" };
 
-export type TimerPurpose = "retry" | "read" | "linger" | "stop";
+export type TimerPurpose = "retry" | "read" | "linger" | "flush" | "stop";
 
 export type DeliveryEffect =
   | { readonly type: "open" }
   | { readonly type: "read"; readonly readId: number; readonly after: Position | undefined }
   | { readonly type: "write"; readonly batch: SinkBatch }
   | { readonly type: "ask_position" }
+  /** Tells the sink to make durable what it holds (D15). */
+  | { readonly type: "flush" }
   | { readonly type: "store_cut"; readonly cut: RequestCut }
   /** Tells the operation in hand to end; it still answers with one message (D12). */
   | { readonly type: "give_up" }
@@ -197,6 +230,12 @@ export interface DeliveredBatch {
   readonly oldestAppendedAtMs: number | undefined;
 }
 
+/** A batch that the sink has taken and may still lose (sink S10). Its records are read again if it does. */
+export interface HeldBatch {
+  readonly batch: DeliveredBatch;
+  readonly sizeBytes: number;
+}
+
 /** The batch in hand. It is cut once, and written until the sink holds it. */
 export interface Hand {
   readonly items: readonly DeliveryItem[];
@@ -212,22 +251,37 @@ export interface Hand {
   takenBeyond: readonly Sequence[];
 }
 
+export type RetryThen = "open" | "write" | "ask" | "flush" | "rewind";
+
 export interface DeliveryState {
   readonly limits: DeliveryLimits;
   readonly start: "earliest" | "latest";
   occupation: Occupation;
-  retry: { readonly then: "open" | "write" | "ask" | "rewind"; readonly timerId: number } | undefined;
+  retry: { readonly then: RetryThen; readonly timerId: number } | undefined;
   isPaused: boolean;
   isStopping: boolean;
-  /** The position that the sink is known to hold. */
+  /** The position that the sink is known to hold, durable or not: the next write begins behind it. */
   position: Position | undefined;
+  /** The position up to which the sink can lose nothing: where a crash begins (D14). */
+  durable: Position | undefined;
+  /** The sink may hold batches between `durable` and `position`. */
+  canHold: boolean;
+  /** The batches between `durable` and `position`, oldest first. */
+  held: HeldBatch[];
+  heldBytes: number;
+  heldInputs: number;
+  /** When the last batch was taken. */
+  heldSinceMs: number;
+  flushTimerId: number | undefined;
   cursor: Position | undefined;
   chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
-  /** The last sequence of the dead letters in hand, kept while the outcome of their append is not known. */
+  /** The last sequence of the append of dead letters in hand, kept while its outcome is not known. */
   chainTarget: Sequence | undefined;
-  /** Triples beyond `position` that are in the dead letters, by key. */
+  /** How many of the batch's dead letters that append holds. */
+  lettersInAppend: number;
+  /** Triples beyond `durable` that are in the dead letters, by key. */
   setAside: Map<string, Sequence>;
-  /** The stored cut, while it reaches beyond `position`. */
+  /** The stored cut, while it reaches beyond `durable`. */
   cut: RequestCut | undefined;
   /** The records that the stored cut names as taken, by key. They are not written again. */
   taken: Map<string, Sequence>;
@@ -252,7 +306,8 @@ export interface DeliveryState {
   /** The range is done. This is reported once the sink is closed. */
   isCompleting: boolean;
   timerId: number;
-  isLingering: boolean;
+  /** The timer that ends the wait for a batch to fill. */
+  lingerTimerId: number | undefined;
   /** The loss that the last read found in place of records. Handled once no batch is in hand. */
   interruption: Extract<DeliveryMessage, { type: "read_trimmed" | "read_truncated" }> | undefined;
 }

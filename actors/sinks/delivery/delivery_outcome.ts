@@ -1,20 +1,27 @@
 /** Decides the next step after the answer to a write. Pure; part of the delivery machine, whose rules it cites. */
 import { comparePositions, type Position } from "../../../protocols/position.ts";
 import type { Rejection, SinkRecord, TakenOutcome, WriteProblem } from "../sink.ts";
-import { describeHand, tripleOf } from "./delivery_batch.ts";
+import { tripleOf } from "./delivery_batch.ts";
 import { toSinkBatch } from "./delivery_cut.ts";
+import { hold, isWithin, lose, settle } from "./delivery_held.ts";
 import type { DeadLetterDraft, DeliveryEffect, DeliveryMessage, DeliveryState, Hand } from "./delivery_messages.ts";
-import { adopt, moveTo } from "./delivery_place.ts";
+import { adopt } from "./delivery_place.ts";
 import { end, occupy, wait } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
 type Wrote = Extract<DeliveryMessage, { type: "wrote" }>;
 
-export function onWrote(state: DeliveryState, { outcome, random }: Wrote, effects: Effects) {
+export function onWrote(state: DeliveryState, { outcome, random }: Wrote, nowMs: number, effects: Effects) {
   switch (outcome.kind) {
     case "written":
     case "duplicate":
-      return onWritten(state, effects);
+      return onPassed(state, state.hand?.end, nowMs, effects);
+    case "held": {
+      const { hand } = state;
+      if (hand !== undefined && !isWithin(state, outcome.durable, hand.end))
+        return lose(state, outcome.durable, random, effects);
+      return onPassed(state, outcome.durable, nowMs, effects);
+    }
     case "fenced":
       return end(state, { kind: "fenced", fence: outcome.fence }, effects);
     case "misplaced":
@@ -28,16 +35,18 @@ export function onWrote(state: DeliveryState, { outcome, random }: Wrote, effect
   }
 }
 
-export function onPositioned(state: DeliveryState, position: Position | undefined, effects: Effects) {
+export function onPositioned(state: DeliveryState, position: Position | undefined, nowMs: number, effects: Effects) {
   state.occupation = "idle";
   const hand = state.hand;
-  if (hand !== undefined && comparePositions(position, hand.end) === 0) return onWritten(state, effects);
+  if (hand !== undefined && comparePositions(position, hand.end) === 0)
+    return onPassed(state, position, nowMs, effects);
   if (comparePositions(position, state.position) === 0) return;
   effects.push({ type: "report", report: { kind: "misplaced", from: state.position, to: position } });
   adopt(state, position);
 }
 
-function onWritten(state: DeliveryState, effects: Effects) {
+/** The sink has taken the batch in hand, and has made everything up to `durable` durable. */
+function onPassed(state: DeliveryState, durable: Position | undefined, nowMs: number, effects: Effects) {
   const hand = state.hand;
   state.occupation = "idle";
   state.failures = 0;
@@ -45,8 +54,8 @@ function onWritten(state: DeliveryState, effects: Effects) {
   const { problem } = state;
   state.hand = state.behind.shift();
   state.problem = undefined;
-  moveTo(state, hand.end);
-  effects.push({ type: "report", report: { kind: "delivered", batch: describeHand(hand) } });
+  hold(state, hand, nowMs);
+  settle(state, durable, effects);
   if (problem !== undefined) onProblem(state, problem.why, problem.random, effects);
 }
 
@@ -124,8 +133,9 @@ function countBefore({ items }: Hand, open: Position): number {
 function onProblem(state: DeliveryState, why: WriteProblem, random: number, effects: Effects) {
   switch (why.kind) {
     case "unavailable": {
-      // Once no record is left to write, only the position is missing, and may have been stored all the same.
-      const next = state.hand?.records.length === 0 ? "ask" : "write";
+      // Once no record is left to write, only the position is missing, and may have been stored all the same. A sink that
+      // holds batches is not asked, as it would be opened again (D16): the batch without records is written again.
+      const next = state.hand?.records.length === 0 && !state.canHold ? "ask" : "write";
       return wait(state, next, why.reason, why.retryAfterMs, random, effects);
     }
     case "unwelcome":

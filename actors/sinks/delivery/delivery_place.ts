@@ -3,23 +3,41 @@ import { comparePositions, type Position } from "../../../protocols/position.ts"
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { DeliveryState } from "./delivery_messages.ts";
 
+/** The sink stands at `position`, and holds nothing behind it. */
 export function moveTo(state: DeliveryState, position: Position | undefined): void {
   state.occupation = "idle";
   state.position = position;
-  if (position === undefined) return;
-  forgetPassed(state.setAside, position);
-  forgetPassed(state.taken, position);
-  if (state.cut?.end !== undefined && comparePositions(position, state.cut.end) >= 0) forgetCut(state);
+  forgetHeld(state);
+  passed(state, position);
+}
+
+/** D14: the state that is stored for a restart is kept until the durable position has passed it. */
+export function passed(state: DeliveryState, durable: Position | undefined): void {
+  state.durable = durable;
+  if (durable === undefined) return;
+  forgetPassed(state.setAside, durable);
+  forgetPassed(state.taken, durable);
+  if (state.cut?.end !== undefined && comparePositions(durable, state.cut.end) >= 0) forgetCut(state);
 }
 
 /** The sink stands at another position than assumed: everything is read again from that position. */
 export function adopt(state: DeliveryState, position: Position | undefined): void {
   forgetReadAhead(state);
+  forgetHeld(state);
   state.hand = undefined;
   state.behind = [];
   state.problem = undefined;
+  state.chainTarget = undefined; // the letters in hand are those of another batch from now on
   state.position = position;
+  state.durable = position;
   state.cursor = position;
+}
+
+function forgetHeld(state: DeliveryState): void {
+  state.held = [];
+  state.heldBytes = 0;
+  state.heldInputs = 0;
+  state.flushTimerId = undefined;
 }
 
 export function forgetReadAhead(state: DeliveryState): void {

@@ -5,6 +5,7 @@
 import { comparePositions } from "../../../protocols/position.ts";
 import { retryDelayMs } from "./delivery_batch.ts";
 import { isCutUnread } from "./delivery_cut.ts";
+import { openAgain } from "./delivery_held.ts";
 import type { DeliveryEffect, DeliveryMessage, DeliveryState, Occupation } from "./delivery_messages.ts";
 import { forgetCut, forgetReadAhead } from "./delivery_place.ts";
 import { occupy } from "./delivery_retry.ts";
@@ -86,10 +87,15 @@ export function onInterruption(state: DeliveryState, effects: Effects) {
     state.cursor = found.resume;
     return;
   }
+  const isAhead = comparePositions(state.durable, found.resume) > 0;
+  const report = { kind: "truncated", position: state.durable, divergence: found.divergence, isAhead } as const;
+  if (comparePositions(state.position, state.durable) > 0 && comparePositions(state.position, found.resume) > 0) {
+    // D16: the lost records that the sink holds are never made durable. Others are found again by the next read.
+    if (!isAhead) effects.push({ type: "report", report });
+    return openAgain(state, effects);
+  }
   forgetCut(state);
   state.cursor = found.resume;
-  const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
-  const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
   effects.push({ type: "report", report });
   if (!isAhead || !found.canRewind) return;
   occupy(state, "rewinding", { type: "rewind", to: found.resume, from: state.position }, effects);

@@ -1,15 +1,24 @@
 /** Decides what follows a failure, a timer or a stop. Pure; part of the delivery machine, whose rules it cites. */
 import { retryDelayMs, tracesInHand } from "./delivery_batch.ts";
-import type { DeliveryEffect, DeliveryMessage, DeliveryState, Occupation, Operation } from "./delivery_messages.ts";
+import type {
+  DeliveryEffect,
+  DeliveryMessage,
+  DeliveryState,
+  Occupation,
+  Operation,
+  RetryThen,
+} from "./delivery_messages.ts";
+import { adopt } from "./delivery_place.ts";
 
 type Effects = DeliveryEffect[];
 
 /** Each operation of the machine: its name in reports, and the next step after its failure. */
-const OPERATIONS: Readonly<Record<Operation, { readonly what: string; readonly next: Then }>> = {
+const OPERATIONS: Readonly<Record<Operation, { readonly what: string; readonly next: RetryThen }>> = {
   opening: { what: "open", next: "open" },
   cutting: { what: "store the cut of", next: "write" },
   writing: { what: "write", next: "ask" }, // D3
   asking: { what: "ask", next: "ask" },
+  flushing: { what: "flush", next: "flush" }, // the position that a later flush answers tells the outcome of this one
   // Opening the chain again shows whether an append whose answer was lost is stored.
   opening_chain: { what: "open the dead letters of", next: "write" },
   setting_aside: { what: "set aside", next: "write" },
@@ -25,25 +34,30 @@ export function onFailed(
   effects: Effects,
 ) {
   if (state.occupation === "closing") state.occupation = "closed";
-  const next = operationOf(state)?.next;
+  const isLastFlush = state.occupation === "flushing" && state.failures + 1 >= state.limits.flushTriesMax;
+  const next = isLastFlush ? "ask" : operationOf(state)?.next;
   if (next === undefined) return;
   if (state.occupation === "opening_chain" || state.occupation === "setting_aside")
     state.chain = { isOpen: false, last: undefined };
   wait(state, next, reason, retryAfterMs, random, effects, needsPerson);
 }
 
-type Then = "open" | "write" | "ask" | "rewind";
-
 export function wait(
   state: DeliveryState,
-  then: Then,
+  wanted: RetryThen,
   reason: string,
   afterMs: number | undefined,
   random: number,
   effects: Effects,
   needsPerson = false,
 ) {
+  if (state.isStopping && wanted === "write" && state.held.length > 0) {
+    state.occupation = "idle"; // D15: the sink is flushed instead
+    return;
+  }
   if (state.isStopping) return end(state, { kind: "stopped" }, effects);
+  const then = wanted === "ask" && state.canHold ? "open" : wanted;
+  if (then !== wanted) adopt(state, state.durable); // D16
   state.failures += 1;
   state.timerId += 1;
   state.occupation = "waiting";
@@ -73,8 +87,14 @@ export function onTimer(state: DeliveryState, message: Timer, effects: Effects) 
       state.readBeganMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
       return;
     case "linger":
-      state.isLingering = false;
+      if (state.lingerTimerId !== message.timerId) return; // the batch that it waited for has been cut
+      state.lingerTimerId = undefined;
       state.bufferedSinceMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
+      return;
+    case "flush":
+      if (state.flushTimerId !== message.timerId) return; // another batch was taken since
+      state.flushTimerId = undefined;
+      state.heldSinceMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
       return;
     case "stop":
       // The operation in hand did not end in time. The next opening of the sink finds its outcome.
@@ -85,13 +105,15 @@ export function onTimer(state: DeliveryState, message: Timer, effects: Effects) 
   }
 }
 
-function retry(state: DeliveryState, then: Then, effects: Effects) {
+function retry(state: DeliveryState, then: RetryThen, effects: Effects) {
   state.retry = undefined;
   switch (then) {
     case "open":
       return occupy(state, "opening", { type: "open" }, effects);
     case "ask":
       return occupy(state, "asking", { type: "ask_position" }, effects);
+    case "flush":
+      return occupy(state, "flushing", { type: "flush" }, effects);
     case "rewind":
       return occupy(state, "rewinding", { type: "rewind", to: state.cursor, from: state.position }, effects);
     case "write":
@@ -103,8 +125,13 @@ function retry(state: DeliveryState, then: Then, effects: Effects) {
 export function onStop(state: DeliveryState, effects: Effects) {
   if (state.isStopping) return;
   state.isStopping = true;
+  const isHolding = state.held.length > 0;
+  if (state.occupation === "waiting" && isHolding) {
+    state.retry = undefined;
+    state.occupation = "idle"; // D15: the flush does not wait for the next try of a write
+  }
   if (state.occupation === "new" || state.occupation === "waiting") return end(state, { kind: "stopped" }, effects);
-  if (operationOf(state) === undefined) return;
+  if (operationOf(state) === undefined && !isHolding) return;
   effects.push({ type: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
 }
 

@@ -3,7 +3,7 @@ import { judgeCursor, position } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { ChannelBounds } from "../../log/log.ts";
 import { decodeStored, encodeStored } from "../stored_json.ts";
-import type { RequestCut } from "./delivery_messages.ts";
+import { CUT_RECORDS_MAX, type RequestCut } from "./delivery_messages.ts";
 
 interface Stored {
   readonly version: number;
@@ -11,10 +11,14 @@ interface Stored {
   readonly offset?: number;
   readonly recordsPerRequest: number;
   readonly taken: readonly Sequence[];
+  /** Since version 2. */
+  readonly recordsMax?: number;
 }
 
-export function encodeCut({ end, recordsPerRequest, taken }: RequestCut): Uint8Array {
-  const stored: Stored = { version: 1, ...end, recordsPerRequest, taken };
+/** Version 2 only where a reader of version 1 would assume too small a batch. */
+export function encodeCut({ end, recordsPerRequest, taken, recordsMax = CUT_RECORDS_MAX }: RequestCut): Uint8Array {
+  const cut = { ...end, recordsPerRequest, taken };
+  const stored: Stored = recordsMax > CUT_RECORDS_MAX ? { version: 2, ...cut, recordsMax } : { version: 1, ...cut };
   return encodeStored(stored);
 }
 
@@ -22,8 +26,11 @@ export function encodeCut({ end, recordsPerRequest, taken }: RequestCut): Uint8A
 export function decodeCut(bytes: Uint8Array | undefined, bounds: ChannelBounds): RequestCut | undefined {
   if (bytes === undefined) return undefined;
   const needs = "the cut of a sink's requests as its format must be at most";
-  const { epoch, offset, recordsPerRequest, taken } = decodeStored<Stored>(bytes, needs);
-  if (epoch === undefined || offset === undefined) return { end: undefined, recordsPerRequest, taken };
+  const { epoch, offset, recordsPerRequest, taken, recordsMax } = decodeStored<Stored>(bytes, needs, 2);
+  if (epoch === undefined || offset === undefined) {
+    const cut = { end: undefined, recordsPerRequest, taken };
+    return recordsMax === undefined ? cut : { ...cut, recordsMax };
+  }
   const end = position(epoch, offset);
   const { epochs, firstOffset, endOffset } = bounds;
   if (judgeCursor(end, epochs, firstOffset, endOffset).kind === "truncated") return undefined;

@@ -7,6 +7,7 @@ import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request as secureRequest } from "node:https";
 import { pipeline, type Readable } from "node:stream";
 import { constants, createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import type { HttpClient } from "./http_client.ts";
 import { type HttpHeaders, mergeHeaders } from "./http_headers.ts";
 
 export interface AnswerHead {
@@ -19,13 +20,22 @@ export interface AnswerHead {
 
 const STANDARD_HEADERS: HttpHeaders = { accept: "*/*", "accept-encoding": "gzip, deflate", "user-agent": "headrace" };
 
+export interface OneRequest {
+  readonly method: "POST" | "OPTIONS";
+  readonly url: string;
+  readonly headers: HttpHeaders;
+  readonly body?: string;
+  readonly client: HttpClient;
+  readonly signal: AbortSignal;
+}
+
 /** Rejects where no readable answer comes, and once `signal` aborts. */
-export function sendPost(url: string, headers: HttpHeaders, body: string, signal: AbortSignal): Promise<AnswerHead> {
+export function sendRequest({ method, url, headers, body, client, signal }: OneRequest): Promise<AnswerHead> {
   const send = url.startsWith("https:") ? secureRequest : plainRequest;
   // `Headers` trims values, such as the line break at the end of a file that holds a secret.
   const sent = Object.fromEntries(new Headers(mergeHeaders(STANDARD_HEADERS, headers)));
   return new Promise((resolve, reject) => {
-    const request = send(url, { method: "POST", headers: sent, signal });
+    const request = send(url, { method, headers: sent, signal, agent: client.agentOf(url) });
     request.on("response", (response) => {
       const { statusCode: status = 0, headers } = response;
       const { location = null, "retry-after": retryAfter = null } = headers;
@@ -34,7 +44,7 @@ export function sendPost(url: string, headers: HttpHeaders, body: string, signal
     request.on("error", reject);
     request.on("close", () => reject(new Error("the connection closed before an answer")));
     // Given a text as the body, node:http would write the headers as UTF-8 too.
-    request.end(new TextEncoder().encode(body));
+    request.end(body === undefined ? undefined : new TextEncoder().encode(body));
   });
 }
 

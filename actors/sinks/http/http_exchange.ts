@@ -3,7 +3,8 @@
  * nothing: http_redirects.ts and http_answer.ts do.
  */
 import type { Readable } from "node:stream";
-import { sendPost } from "./http_connection.ts";
+import type { HttpClient } from "./http_client.ts";
+import { sendRequest } from "./http_connection.ts";
 import { type HttpHeaders, mergeHeaders } from "./http_headers.ts";
 import { isRedirect, judgeRedirect, type RedirectOptions } from "./http_redirects.ts";
 
@@ -21,6 +22,7 @@ export type Exchange =
   | { readonly kind: "misdirected"; readonly reason: string };
 
 export interface PostOptions {
+  readonly client: HttpClient;
   readonly url: string;
   readonly redirects?: RedirectOptions;
   /** Deadline of the whole exchange, in ms. */
@@ -54,17 +56,17 @@ export class HttpPoster {
       return await this.#follow(post, signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
     } catch (error) {
       this.#moved = undefined;
-      return { kind: "unanswered", reason: deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error) };
+      return { kind: "unanswered", reason: deadline.aborted ? `no answer within ${timeoutMs} ms` : causeOf(error) };
     }
   }
 
   async #follow(post: Post, signal: AbortSignal): Promise<Exchange> {
-    const { url: configured, redirects, bodyBytesMax, bodyWithinMs } = this.#options;
+    const { client, url: configured, redirects, bodyBytesMax, bodyWithinMs } = this.#options;
     let at = this.#moved ?? { url: configured, isOwnOrigin: true };
     let isForGood = true;
     for (let followed = 0; ; followed += 1) {
       const headers = at.isOwnOrigin ? mergeHeaders(post.ownHeaders, post.headers) : post.headers;
-      const answer = await sendPost(at.url, headers, post.body, signal);
+      const answer = await sendRequest({ method: "POST", url: at.url, headers, body: post.body, client, signal });
       const { status, retryAfter, location } = answer;
       if (!isRedirect(status)) {
         const { text, isWhole } = await readStart(answer.body, bodyBytesMax, bodyWithinMs);
@@ -102,7 +104,7 @@ async function readStart(body: Readable, bytesMax: number, withinMs: number) {
     }
   } catch (error) {
     // The head of the answer suffices, unless the caller needs the whole body.
-    return { text: `${text} (broke off: ${reasonOf(error)})`, isWhole: false };
+    return { text: `${text} (broke off: ${causeOf(error)})`, isWhole: false };
   } finally {
     clearTimeout(timer);
     if (!body.readableEnded) body.destroy();
@@ -110,7 +112,7 @@ async function readStart(body: Readable, bytesMax: number, withinMs: number) {
 }
 
 /** Where all addresses of a host fail, the reason of the first one. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === "") return reasonOf(error.errors[0]);
+export function causeOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return causeOf(error.errors[0]);
   return error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
 }

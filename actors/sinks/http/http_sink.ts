@@ -5,7 +5,9 @@
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { SinkDefinition } from "../sink.ts";
 import { VERDICTS } from "./http_answer.ts";
+import { HttpClient } from "./http_client.ts";
 import { faultOfHeaders } from "./http_headers.ts";
+import { probeEndpoint } from "./http_probe.ts";
 import { REDIRECTS_MAX } from "./http_redirects.ts";
 import { type HttpSinkOptions, HttpWriter, TIMEOUT_MS } from "./http_writer.ts";
 
@@ -16,7 +18,7 @@ export type { HttpSinkOptions } from "./http_writer.ts";
 const RECORDS_PER_REQUEST = 1;
 const POINTER = { type: "string", pattern: "^(/|$)" } as const;
 
-export const httpSink: SinkDefinition<HttpSinkOptions> = {
+export const httpSink: SinkDefinition<HttpSinkOptions, HttpClient> = {
   type: "http",
   delivery: "idempotent",
   optionsSchema: {
@@ -128,6 +130,9 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
   },
   recordsPerRequest: ({ recordsPerRequest = RECORDS_PER_REQUEST }) => recordsPerRequest,
   stepTimeoutMs: ({ timeoutMs = TIMEOUT_MS }) => timeoutMs,
+  connect: async () => new HttpClient(),
+  test: ({ url, headers = {}, timeoutMs = TIMEOUT_MS }, _context, call) =>
+    probeEndpoint({ url, headers, timeoutMs }, call),
   open: async (options, context) => new HttpWriter(options, context),
 };
 

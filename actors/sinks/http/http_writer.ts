@@ -21,6 +21,7 @@ import type {
   WriteProblem,
 } from "../sink.ts";
 import { type AnswerOverrides, retryDelay, verdictOf } from "./http_answer.ts";
+import type { HttpClient } from "./http_client.ts";
 import { type Answer, type Exchange, HttpPoster } from "./http_exchange.ts";
 import { type FailureOptions, failuresIn, type RecordFailure } from "./http_failures.ts";
 import { type HttpHeaders, headerIn } from "./http_headers.ts";
@@ -49,10 +50,10 @@ const FAILURES_BYTES_MAX = 8 * 1024 * 1024;
 
 export class HttpWriter implements SinkWriter {
   readonly #options: HttpSinkOptions;
-  readonly #context: SinkContext;
+  readonly #context: SinkContext<HttpClient>;
   readonly #poster: HttpPoster;
 
-  constructor(options: HttpSinkOptions, context: SinkContext) {
+  constructor(options: HttpSinkOptions, context: SinkContext<HttpClient>) {
     this.#options = options;
     this.#context = context;
     const { url, redirects, timeoutMs = TIMEOUT_MS, failures } = options;
@@ -60,7 +61,13 @@ export class HttpWriter implements SinkWriter {
       failures === undefined
         ? { bodyBytesMax: BODY_BYTES_MAX, bodyWithinMs: Math.min(timeoutMs, BODY_WITHIN_MS) }
         : { bodyBytesMax: FAILURES_BYTES_MAX, bodyWithinMs: timeoutMs };
-    this.#poster = new HttpPoster({ url, timeoutMs, ...bounds, ...(redirects === undefined ? {} : { redirects }) });
+    this.#poster = new HttpPoster({
+      client: context.client,
+      url,
+      timeoutMs,
+      ...bounds,
+      ...(redirects === undefined ? {} : { redirects }),
+    });
   }
 
   async position(): Promise<undefined> {

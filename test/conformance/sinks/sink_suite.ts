@@ -1,52 +1,22 @@
 /**
  * Checks every kind of sink behind a real delivery. Each record is in the target exactly as the target's format can
  * express it, or is a dead letter with a reason. The records behind it arrive, and no record is tried without end.
+ * `sink_faults.ts` checks what the kind promises through faults.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { deliveryActor } from "../../../actors/sinks/delivery/delivery_actor.ts";
-import {
-  DELIVERY_LIMITS,
-  type DeliveryItem,
-  type DeliveryMessage,
-  type DeliveryReport,
-} from "../../../actors/sinks/delivery/delivery_messages.ts";
-import type { AnySink } from "../../../actors/sinks/registry.ts";
-import type { Connect } from "../../../protocols/connection.ts";
-import { offset, position } from "../../../protocols/position.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
-import { startActor } from "../../support/fakes/fake_actor.ts";
+import type { DeliveryItem } from "../../../actors/sinks/delivery/delivery_messages.ts";
+import { position } from "../../../protocols/position.ts";
 import { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { beginDelivery, CHECKPOINT, lettersOf } from "./delivery_under_test.ts";
 import { ODD_EVENTS, type OddEvent } from "./odd_events.ts";
-
-export interface OpenTarget {
-  readonly sink: AnySink;
-  readonly options: unknown;
-  readonly connect?: Connect;
-  /** The records that the target holds, in order. */
-  held(partition: FakePartition): Promise<readonly unknown[]>;
-  close(): Promise<void>;
-}
-
-export interface SinkHarness {
-  readonly name: string;
-  open(): Promise<OpenTarget>;
-  /** The form in which the target must hold the event. Undefined where the record must be set aside. */
-  expected(odd: OddEvent): unknown;
-}
-
-interface Letter {
-  readonly reason: string;
-  readonly source: { readonly offset: number };
-}
+import { sinkFaults } from "./sink_faults.ts";
+import { type OpenTarget, plainEvent, type SinkHarness } from "./sink_harness.ts";
 
 /** Most retries: those of a record before it is set aside, and some that the first opening may need. */
 const RETRIES_MAX = 10;
 
-const codec = {
-  encode: (events: readonly unknown[]) => encodeEvents(events, { asRecords: false }),
-  decode: (bytes: Uint8Array) => decodeTrustedEvents(bytes),
-};
+const PLAIN = plainEvent("plain");
 
 /** Delivers the events, each between two plain ones, as outputs of the records 0, 1, 2 ... */
 async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
@@ -62,44 +32,15 @@ async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
     const output = traceparent === undefined ? record : { ...record, traceparent };
     return { position: position(1, at), outputs: [output], sizeBytes: 100, appendedAtMs: 0 };
   });
-  const reports: DeliveryReport[] = [];
-  const actor = await startActor<DeliveryMessage>(
-    deliveryActor({
-      name: "out",
-      sink: target.sink,
-      sinkOptions: target.options as never,
-      folder: "/",
-      clusterId: "log-1",
-      feed: partition.feed(1),
-      input: "records",
-      start: "earliest",
-      limits: { ...DELIVERY_LIMITS, recordsPerRequest: target.sink.recordsPerRequest?.(target.options as never) },
-      eventBytes: codec,
-      prepare: async (_batch, after) => items.slice(after === undefined ? 0 : after.offset + 1),
-      operationTimeoutMs: 20_000,
-      readBytesMax: 1_000_000,
-      connect: target.connect ?? (() => Promise.reject(new Error("no node to connect to"))),
-      observe: (report) => reports.push(report),
-      log: () => {},
-    }),
-  );
-  const last = offset(items.length - 1);
-  await actor.until(() => reports.some((one) => one.kind === "delivered" && one.batch.end.offset === last));
-  const held = await target.held(partition);
-  await actor.stop();
-  const letters = new Map(
-    (partition.events("dead_letters/out") as unknown as Letter[]).map(({ reason, source }) => [source.offset, reason]),
-  );
-  return { held, letters, retries: reports.filter(({ kind }) => kind === "retry").length };
+  const delivery = await beginDelivery(target, partition, 1, {
+    prepare: async (_batch, after) => items.slice(after === undefined ? 0 : after.offset + 1),
+  });
+  await delivery.until(items.length - 1);
+  const held = await target.held(partition.checkpoints.get(CHECKPOINT));
+  await delivery.end();
+  const retries = delivery.reports.filter(({ kind }) => kind === "retry").length;
+  return { held, letters: lettersOf(partition), retries };
 }
-
-const PLAIN: OddEvent = {
-  name: "a plain event",
-  event: { odd: "plain" },
-  json: '{"odd":"plain"}',
-  csv: "plain",
-  stream: { odd: "plain" },
-};
 
 export function sinkSuite(harness: SinkHarness): void {
   // sink S5 and S8: a record is in the target or in the dead letters, never in both.
@@ -122,4 +63,10 @@ export function sinkSuite(harness: SinkHarness): void {
       await target.close();
     }
   });
+  test(`${harness.name}: the suite checks the promise that the kind declares`, async () => {
+    const target = await harness.open();
+    await target.close();
+    assert.is(target.sink.delivery, harness.delivery);
+  });
+  sinkFaults(harness);
 }

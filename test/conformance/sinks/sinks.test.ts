@@ -12,7 +12,8 @@ import { partitionId } from "../../../protocols/position.ts";
 import { visibleText } from "../../../protocols/values/visible_text.ts";
 import { runningNode } from "../../support/processes/running_node.ts";
 import { readFileSink } from "../../support/read_file_sink.ts";
-import { type SinkHarness, sinkSuite } from "./sink_suite.ts";
+import { plainEvent, type SinkHarness } from "./sink_harness.ts";
+import { sinkSuite } from "./sink_suite.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 
@@ -22,20 +23,24 @@ function ofRegistry(type: string): AnySink {
   return sink;
 }
 
+/** The text of an event that the http endpoint refuses. */
+const REFUSED = "refuse this";
+
 const linesOf = (text: string): string[] => text.split("\n").slice(0, -1);
 
 function fileHarness(format: "ndjson" | "csv", read: (text: string) => Promise<unknown[]>): SinkHarness {
   return {
     name: `file, ${format}`,
+    delivery: "transactional",
     expected: (odd) => (format === "csv" ? odd.csv : odd.json),
     async open() {
       const directory = mkdtempSync(join(tmpdir(), "headrace-sinks-"));
       return {
         sink: ofRegistry("file"),
         options: { directory, format, ...(format === "csv" ? { columns: ["odd", "toString", "__proto__"] } : {}) },
-        held: async ({ checkpoints }) => {
-          const texts = await readFileSink(directory, PARTITION, checkpoints.get("sink/out"), format);
-          return read(texts.join(""));
+        held: async (checkpoint) => {
+          const texts = await readFileSink(directory, PARTITION, checkpoint, format);
+          return (await Promise.all(texts.map(read))).flat();
         },
         close: async () => rmSync(directory, { recursive: true }),
       };
@@ -61,13 +66,21 @@ async function cellsOf(text: string): Promise<unknown[]> {
 
 const httpHarness = (recordsPerRequest: number): SinkHarness => ({
   name: `http, ${recordsPerRequest} a request`,
+  delivery: "idempotent",
   expected: ({ json, traceparent }) => (traceparent === undefined ? json : undefined),
+  refused: plainEvent(REFUSED),
   async open() {
     const lines: string[] = [];
+    const keys = new Set<unknown>();
+    let isAway = false;
     const server = createServer(async (request, response) => {
       let body = "";
       for await (const chunk of request.setEncoding("utf8")) body += chunk;
-      lines.push(...linesOf(body));
+      if (isAway) return void request.socket.destroy();
+      if (body.includes(REFUSED)) return void response.writeHead(422).end("refused");
+      const key = request.headers["idempotency-key"];
+      if (!keys.has(key)) lines.push(...linesOf(body));
+      keys.add(key);
       response.end();
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -76,7 +89,10 @@ const httpHarness = (recordsPerRequest: number): SinkHarness => ({
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     };
-    return { sink: ofRegistry("http"), options: { url, recordsPerRequest }, held: async () => lines, close };
+    const setAway = async (is: boolean) => {
+      isAway = is;
+    };
+    return { sink: ofRegistry("http"), options: { url, recordsPerRequest }, setAway, held: async () => lines, close };
   },
 });
 
@@ -89,6 +105,7 @@ function asPrinted(json: string): string {
 
 const stdoutHarness: SinkHarness = {
   name: "stdout",
+  delivery: "at_least_once",
   expected: ({ json }) => (typeof json === "string" ? asPrinted(json) : json),
   async open() {
     let printed = "";
@@ -106,6 +123,7 @@ const stdoutHarness: SinkHarness = {
 
 const streamHarness: SinkHarness = {
   name: "stream",
+  delivery: "transactional",
   expected: ({ stream }) => stream,
   async open() {
     const node = await runningNode(
@@ -127,6 +145,7 @@ const streamHarness: SinkHarness = {
 };
 
 const HARNESSES: Readonly<Record<string, readonly SinkHarness[]>> = {
+  drop: [], // it keeps no record that a suite could look at
   file: [fileHarness("ndjson", async (text) => linesOf(text)), fileHarness("csv", cellsOf)],
   http: [httpHarness(1), httpHarness(7)],
   stdout: [stdoutHarness],

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { checkConfiguration, type KnownKinds } from "../../../supervisors/configuration/configuration.ts";
+import { checkSink } from "../../../supervisors/configuration/sink_check.ts";
 
 const kinds: KnownKinds = {
   sources: new Map([
@@ -20,6 +21,7 @@ const kinds: KnownKinds = {
       },
     ],
     ["stream", { type: "object", properties: { stream: { type: "string" } } }],
+    ["stdout", { type: "object", properties: {}, additionalProperties: false }],
   ]),
 };
 
@@ -39,6 +41,31 @@ test("omitted values get their defaults, and sizes and durations are read with t
   assert.is(streams.orders?.durability, "fsync");
   assert.is(node.port, 7070);
   assert.is(log.type, "lmdb");
+});
+
+test("the bounds of a sink's batches are its own, with their units, and no options of its kind", async () => {
+  const sink = (batch: string) => `sinks:\n  out: { type: stream, stream: s, batch: ${batch} }\nstreams: { s: {} }\n`;
+  const loaded = await check(sink("{ bytesMax: 8MiB, lingerMs: 2s }"));
+  if (loaded.kind !== "loaded") throw new Error(JSON.stringify(loaded.problems));
+  assert.equal(loaded.configuration.sinks.out, {
+    type: "stream",
+    start: "earliest",
+    batch: { bytesMax: 8 * 1024 ** 2, lingerMs: 2_000 },
+    options: { stream: "s" },
+  });
+  for (const wrong of ["{ recordsMax: 100001 }", "{ recordsMax: 0 }", "{ lingerMs: 600001 }", "{ records: 1 }"]) {
+    const [problem] = await problemsOf(sink(wrong));
+    assert.match(problem?.path ?? "", /^\/sinks\/out\/batch\//, wrong);
+  }
+});
+
+test("a bound of a batch that is beyond the allowed ones, as text with a unit, is refused", async () => {
+  const loaded = await check("sinks:\n  out: { type: stdout, batch: { bytesMax: 65MiB } }\n");
+  const problems =
+    loaded.kind === "refused"
+      ? loaded.problems.map(({ reason }) => reason)
+      : [await checkSink("out", loaded.configuration, undefined).catch((error: Error) => error.message)];
+  assert.match(problems[0] ?? "", /'batch.bytesMax' must be .* to 67108864: current value is 68157440/);
 });
 
 test("an unknown key is refused with its line and the nearest known key", async () => {

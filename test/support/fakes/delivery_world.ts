@@ -1,6 +1,7 @@
 /**
  * A partition's log, its dead letters and a transactional sink in memory, and a delivery machine between these. Each
- * effect may be slow, fail, take place without an answer, or be cut off by a crash. One seed is one history.
+ * effect may be slow, fail, take place without an answer, or be cut off by a crash. Owners hand over in a planned way
+ * too. The sink may hold batches in the memory of its writer (sink S10). One seed is one history.
  */
 
 import { createDelivery, stepDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
@@ -45,26 +46,36 @@ interface SinkModel {
   fence: number;
   position: Position | undefined;
   records: SinkRecord[];
-  /** Every position that the sink ever held, under any fence. */
+  /** Every durable position that the sink ever had, under any fence. */
   readonly held: Set<string>;
+  /** The batches in the memory of the present writer, which a commit makes durable together. */
+  pending: SinkBatch[];
 }
 
 /** A planted bug of the machine or of the sink. */
 export interface PlantedBug {
   readonly message?: (state: DeliveryState, message: DeliveryMessage, ownerEpoch: number) => DeliveryMessage;
-  readonly effect?: (effect: DeliveryEffect) => DeliveryEffect;
+  readonly effect?: (effect: DeliveryEffect, state: DeliveryState) => DeliveryEffect;
   readonly drops?: (effect: DeliveryEffect) => boolean;
   readonly hasNoFence?: boolean;
   readonly hasNoPredecessorCheck?: boolean;
   readonly storesPositionFirst?: boolean;
   /** The rewind removes every record that the sink holds by then. */
   readonly ignoresFrom?: boolean;
+  /** Records that a writer once took are not read again. */
+  readonly skipsHeld?: boolean;
+  readonly forgetsToFlushAtStop?: boolean;
+}
+
+export interface WorldOptions {
+  readonly canTruncate?: boolean;
+  readonly canHold?: boolean;
 }
 
 interface Task {
   readonly effect: DeliveryEffect;
   readonly owner: number;
-  /** The caller was told of a failure, but the effect still takes place. */
+  /** The caller was told of a failure, or has died, but the effect still takes place. */
   readonly isOrphan: boolean;
 }
 
@@ -77,7 +88,7 @@ export class DeliveryWorld {
   readonly refused = new Set<string>();
   readonly lostLetters = new Set<string>();
   readonly store: Store = { records: [], epochs: [], letters: [], chainLast: undefined, setAside: [] };
-  readonly sink: SinkModel = { fence: 0, position: undefined, records: [], held: new Set(["none"]) };
+  readonly sink: SinkModel = { fence: 0, position: undefined, records: [], held: new Set(["none"]), pending: [] };
   owner = 1;
   state: DeliveryState;
   tasks: Task[] = [];
@@ -85,13 +96,19 @@ export class DeliveryWorld {
   nextId = 0;
   isCalm = false;
   nowMs = 0;
+  /** The end of the last record that any writer took. */
+  furthest: Position | undefined;
+  /** A planned stop is under way. `isDisturbed`: something failed since it began, so that it may end without a flush. */
+  handover: { isDisturbed: boolean } | undefined;
   readonly bug: PlantedBug;
   readonly canTruncate: boolean;
+  readonly canHold: boolean;
 
-  constructor(seed: number, bug: PlantedBug = {}, canTruncate = false) {
+  constructor(seed: number, bug: PlantedBug = {}, { canTruncate = false, canHold = false }: WorldOptions = {}) {
     this.random = seededRandom(seed);
     this.bug = bug;
     this.canTruncate = canTruncate;
+    this.canHold = canHold;
     this.state = this.fresh();
     this.tell({ type: "begin" });
   }
@@ -113,6 +130,7 @@ export class DeliveryWorld {
       recordsMax: 1 + this.random.below(6),
       readAheadBytesMax: 800,
       rejectTriesMax: 2,
+      heldRecordsMax: this.canHold ? 4 + this.random.below(30) : DELIVERY_LIMITS.heldRecordsMax,
     };
     return createDelivery({ ...limits, lingerMs: this.random.chance(0.3) ? 5 : 0 }, "earliest");
   }
@@ -123,7 +141,8 @@ export class DeliveryWorld {
     if (dice < 0.12) this.append(1 + this.random.below(5));
     else if (dice < 0.14) this.crash();
     else if (dice < 0.15 && this.canTruncate) this.loseTail();
-    else if (dice < 0.16) this.tell({ type: this.random.chance(0.5) ? "pause" : "resume" });
+    else if (dice < 0.155) this.handOver();
+    else if (dice < 0.165) this.tell({ type: this.random.chance(0.5) ? "pause" : "resume" });
     else this.performOne();
   }
 
@@ -145,9 +164,24 @@ export class DeliveryWorld {
     this.tell({ type: "advanced" });
   }
 
+  private handOver(): void {
+    if (this.handover !== undefined) return;
+    this.count("handover");
+    if (this.sink.pending.length > 0) this.count("handover while holding");
+    const next = this.state.retry?.then ?? "write";
+    this.handover = { isDisturbed: next !== "write" };
+    this.tell({ type: "stop" });
+  }
+
   /** The owner dies at once. Calls that it had sent may still arrive. */
   private crash(): void {
     this.count(`crash while ${this.state.occupation}`);
+    if (this.sink.pending.length > 0) this.count("crash while holding");
+    this.succeed();
+  }
+
+  private succeed(): void {
+    this.handover = undefined;
     this.owner += 1;
     this.tasks = this.tasks.filter(mayBeLate).map((task) => ({ ...task, isOrphan: true }));
     this.state = this.fresh();
@@ -169,12 +203,13 @@ export class DeliveryWorld {
     const [state, effects] = stepDelivery(this.state, message, this.nowMs);
     this.state = state;
     for (const effect of effects) {
+      if (effect.type === "write" && this.state.heldInputs >= this.state.limits.heldRecordsMax)
+        this.problems.push("more was sent to a sink that holds as much as it may");
       if (effect.type === "report") this.hear(effect.report);
       else this.tasks.push({ effect, owner: this.owner, isOrphan: false });
     }
-    const busy = this.tasks.filter(
-      ({ effect, isOrphan }) => !isOrphan && effect.type !== "timer" && effect.type !== "read",
-    );
+    // A close may overtake the operation in hand: the shell then tells that operation to end first.
+    const busy = this.tasks.filter(({ effect, isOrphan }) => !isOrphan && !BESIDE.has(effect.type));
     if (busy.length > 1) this.problems.push("two operations on the sink at once");
   }
 
@@ -208,6 +243,7 @@ export class DeliveryWorld {
     }
     const dice = this.random.next();
     this.count(`${effect.type} failed`);
+    if (this.handover !== undefined) this.handover.isDisturbed = true;
     if (dice < 0.4)
       this.perform(task); // the effect takes place, its answer is lost
     else if (dice < (effect.type === "rewind" ? 1 : 0.6) && mayBeLate(task))
@@ -221,15 +257,16 @@ export class DeliveryWorld {
   }
 
   private perform(task: Task): DeliveryMessage | undefined {
-    const effect = this.bug.effect?.(task.effect) ?? task.effect;
+    const effect = this.bug.effect?.(task.effect, this.state) ?? task.effect;
     switch (effect.type) {
       case "open":
-        this.sink.fence = Math.max(this.sink.fence, task.owner);
-        return { type: "opened", position: this.sink.position, latest: undefined, setAside: this.store.setAside };
+        return this.open(task.owner);
       case "read":
         return this.read(effect.readId, effect.after);
       case "write":
-        return { type: "wrote", outcome: this.write(effect.batch, task.owner), random: this.random.next() };
+        return { type: "wrote", outcome: this.write(effect.batch, task), random: this.random.next() };
+      case "flush":
+        return this.flush();
       case "ask_position":
         return { type: "positioned", position: this.sink.position };
       case "rewind":
@@ -241,12 +278,55 @@ export class DeliveryWorld {
         return this.storeLetters(effect);
       case "timer":
         this.nowMs += effect.delayMs;
+        if (effect.purpose === "stop" && this.handover !== undefined) this.handover.isDisturbed = true;
         return { type: "timer", timerId: effect.timerId, purpose: effect.purpose };
       case "close":
-        return { type: "closed" };
+        this.close();
+        return undefined; // the next owner has begun
+      case "store_cut":
+      case "give_up":
       case "report":
         return undefined;
     }
+  }
+
+  private open(owner: number): DeliveryMessage {
+    const { sink, store, canHold } = this;
+    sink.fence = Math.max(sink.fence, owner);
+    sink.pending = [];
+    return { type: "opened", position: sink.position, latest: undefined, setAside: store.setAside, canHold };
+  }
+
+  private close(): void {
+    if (this.handover?.isDisturbed === false && this.sink.pending.length > 0)
+      this.problems.push("a planned stop, which nothing disturbed, lost what the sink held");
+    this.tell({ type: "closed" });
+    this.succeed();
+  }
+
+  private flush(): DeliveryMessage {
+    const random = this.random.next();
+    if (this.bug.forgetsToFlushAtStop === true && this.state.isStopping)
+      return { type: "flushed", position: this.state.position, random };
+    if (!this.isCalm && this.random.chance(0.05)) this.sink.pending = []; // the target has forgotten an upload
+    this.commitPending(this.sink.pending.length);
+    if (comparePositions(this.sink.position, this.state.position) !== 0) this.count("flush found a loss");
+    return { type: "flushed", position: this.sink.position, random };
+  }
+
+  /** Makes the first `count` batches durable. They are lost if a late write has moved the position meanwhile. */
+  private commitPending(count: number): void {
+    const { sink } = this;
+    for (const batch of sink.pending.splice(0, count)) {
+      if (comparePositions(sink.position, batch.predecessor) !== 0) sink.pending = [];
+      else this.commit(batch);
+    }
+  }
+
+  private commit(batch: SinkBatch): void {
+    this.sink.position = batch.end;
+    this.sink.held.add(key(batch.end));
+    this.sink.records.push(...batch.records);
   }
 
   private rewind(to: Position | undefined, from: Position | undefined, { owner, isOrphan }: Task): void {
@@ -283,7 +363,8 @@ export class DeliveryWorld {
         judgement.divergence === 0 || before === undefined ? undefined : position(before, judgement.divergence - 1);
       return { type: "read_truncated", readId, divergence: judgement.divergence, resume, canRewind: true };
     }
-    const from = after === undefined ? 0 : after.offset + 1;
+    const isSkipping = this.bug.skipsHeld === true && comparePositions(this.furthest, after) > 0;
+    const from = ((isSkipping ? this.furthest : after)?.offset ?? -1) + 1;
     const items = records.slice(from, from + 1 + this.random.below(8)).map((record) => this.prepare(record));
     return { type: "read_records", readId, items };
   }
@@ -300,11 +381,16 @@ export class DeliveryWorld {
     return { ...item, failure: { code: "STEP_FAILED", path: "", reason: "bad", event: { id: record.id } } };
   }
 
-  private write(batch: SinkBatch, owner: number): WriteOutcome {
+  /** A late write comes from a writer that is gone, and knows nothing of the batches of the present one. */
+  private write(batch: SinkBatch, { owner, isOrphan }: Task): WriteOutcome {
     const { sink, bug } = this;
     if (sink.fence !== owner && bug.hasNoFence !== true) return { kind: "fenced", fence: epoch(sink.fence) };
-    if (comparePositions(sink.position, batch.end) === 0) return { kind: "duplicate" };
-    if (comparePositions(sink.position, batch.predecessor) !== 0 && bug.hasNoPredecessorCheck !== true) {
+    const [first] = sink.pending;
+    const isCut = first !== undefined && comparePositions(sink.position, first.predecessor) !== 0;
+    if (isCut && !isOrphan) sink.pending = []; // a late write has come between
+    const tip = isOrphan ? sink.position : (sink.pending.at(-1)?.end ?? sink.position);
+    if (comparePositions(tip, batch.end) === 0) return { kind: "duplicate" };
+    if (comparePositions(tip, batch.predecessor) !== 0 && bug.hasNoPredecessorCheck !== true) {
       return { kind: "misplaced", position: sink.position };
     }
     // A sink may take a record that it could have refused. A record that it refused once it never takes.
@@ -315,11 +401,28 @@ export class DeliveryWorld {
       return [{ at, code: "SINK_REJECTED", reason: "poison" }];
     });
     if (rejected.length > 0) return { kind: "rejected", records: rejected };
-    sink.position = batch.end;
-    sink.held.add(key(batch.end));
-    if (bug.storesPositionFirst === true && !this.isCalm && this.random.chance(0.1)) return { kind: "written" };
-    sink.records.push(...batch.records);
+    if (comparePositions(batch.end, this.furthest) > 0) this.furthest = batch.end;
+    if (this.canHold && !isOrphan) return this.hold(batch);
+    if (bug.storesPositionFirst !== true || this.isCalm || !this.random.chance(0.1)) this.commit(batch);
+    else {
+      sink.position = batch.end;
+      sink.held.add(key(batch.end));
+    }
     return { kind: "written" };
+  }
+
+  /** Takes the batch, and now and then makes some of the batches durable, or all. */
+  private hold(batch: SinkBatch): WriteOutcome {
+    const { sink } = this;
+    sink.pending.push(batch);
+    if (this.random.chance(0.15)) {
+      this.commitPending(sink.pending.length);
+      const isWritten = comparePositions(sink.position, batch.end) === 0;
+      return isWritten ? { kind: "written" } : { kind: "misplaced", position: sink.position };
+    }
+    if (this.random.chance(0.2)) this.commitPending(this.random.below(sink.pending.length + 1));
+    this.count("held");
+    return { kind: "held", durable: sink.position };
   }
 
   /** Every surviving record that no step filtered lies in the sink or in the dead letters: once, in order. */
@@ -353,6 +456,8 @@ export class DeliveryWorld {
     }
   }
 }
+
+const BESIDE: ReadonlySet<DeliveryEffect["type"]> = new Set(["timer", "read", "close"]);
 
 const mayBeLate = ({ effect }: Task): boolean => effect.type === "write" || effect.type === "rewind";
 

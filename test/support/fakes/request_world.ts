@@ -1,7 +1,8 @@
 /**
  * A partition's log and checkpoints, an endpoint that honours idempotency keys, and a delivery machine between these: a
  * sink that is not transactional. Requests are slow, refused, answered in part, lost on either side, or late. Calls are
- * given up. Nodes die, and restart with another number of records a request. One seed is one history.
+ * given up. Nodes die, and restart with another number of records a request. The sink may hold a batch in memory until
+ * it is flushed (sink S10). One seed is one history.
  */
 import { createDelivery, stepDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
 import {
@@ -24,6 +25,13 @@ type RecordKind = "plain" | "filtered" | "failing" | "many" | "poison" | "inexpr
 export interface RequestBug {
   readonly message?: (message: DeliveryMessage) => DeliveryMessage;
   readonly drops?: (effect: DeliveryEffect) => boolean;
+  /** Records that the sink once held are not read again. */
+  readonly skipsHeld?: boolean;
+}
+
+export interface RequestWorldOptions {
+  readonly answersInPart?: boolean;
+  readonly canHold?: boolean;
 }
 
 interface LogRecord {
@@ -65,15 +73,26 @@ export class RequestWorld {
   late: SinkRecord[][] = [];
   /** The records that the sink confirmed in this life. */
   answered = new Set<string>();
+  /** The batch that the sink holds, and the end of the newest batch that a flush made durable. */
+  held: SinkBatch | undefined;
+  flushedTo: Position | undefined;
+  /** The end of the last batch that was ever held. */
+  furthest: Position | undefined;
   isCalm = false;
   nowMs = 0;
   readonly bug: RequestBug;
   readonly answersInPart: boolean;
+  readonly canHold: boolean;
 
-  constructor(seed: number, bug: RequestBug = {}, answersInPart = false) {
+  constructor(
+    seed: number,
+    bug: RequestBug = {},
+    { answersInPart = false, canHold = false }: RequestWorldOptions = {},
+  ) {
     this.random = seededRandom(seed);
     this.bug = bug;
     this.answersInPart = answersInPart;
+    this.canHold = canHold;
     this.state = this.fresh();
     this.tell({ type: "begin" });
   }
@@ -121,6 +140,7 @@ export class RequestWorld {
   /** The node dies; the request that was under way may arrive at any later time. */
   private crash(): void {
     this.count(`crash while ${this.state.occupation}`);
+    if (this.held !== undefined) this.count("crash while holding");
     const write = this.tasks.find(({ effect }) => effect.type === "write");
     if (write?.effect.type === "write" && write.sent < write.effect.batch.records.length) {
       const request = nextRequest(write, write.effect.batch);
@@ -181,8 +201,19 @@ export class RequestWorld {
     switch (effect.type) {
       case "open": {
         const cut = this.cut === undefined ? {} : { cut: this.cut };
+        this.held = undefined;
+        this.flushedTo = undefined;
+        const { canHold } = this;
         const reach = this.records[Math.min(this.records.length, (this.stored?.offset ?? -1) + 1 + 12) - 1]?.position;
-        return { type: "opened", position: this.stored, latest: undefined, setAside: this.setAside, reach, ...cut };
+        return {
+          type: "opened",
+          position: this.stored,
+          latest: undefined,
+          setAside: this.setAside,
+          reach,
+          canHold,
+          ...cut,
+        };
       }
       case "read":
         return this.read(effect.readId, effect.after);
@@ -191,6 +222,8 @@ export class RequestWorld {
         return { type: "cut_stored" };
       case "ask_position":
         return { type: "positioned", position: this.stored };
+      case "flush":
+        return this.flush();
       case "open_chain":
         return { type: "chain_opened", last: this.chainLast };
       case "append_dead_letters":
@@ -211,6 +244,8 @@ export class RequestWorld {
   /** The next request of a write; an outcome once the write ends. */
   private writeOn(task: Task, batch: SinkBatch): WriteOutcome | undefined {
     const { sent: count } = task;
+    if (count === 0 && this.held !== undefined) this.problems.push("a batch was written beside one that is held");
+    if (count === 0 && this.canHold && this.random.chance(0.6) && isHoldable(batch)) return this.hold(batch);
     if (count === batch.records.length) return this.storePosition(batch);
     if (task.isGivenUp) return this.ended({ kind: "taken", count, problem: away("given up") }, batch);
     const request = nextRequest(task, batch);
@@ -234,6 +269,35 @@ export class RequestWorld {
     task.requests += 1;
     if (task.sent === batch.records.length || !this.random.chance(0.1)) return undefined;
     return this.ended({ kind: "taken", count: task.sent }, batch);
+  }
+
+  private hold(batch: SinkBatch): WriteOutcome {
+    this.count("held");
+    this.held = batch;
+    if (comparePositions(batch.end, this.furthest) > 0) this.furthest = batch.end;
+    return { kind: "held", durable: this.stored };
+  }
+
+  /** Sends what is held; then `checkpointedWriter` stores the position, which may fail. */
+  private flush(): DeliveryMessage {
+    const { held } = this;
+    if (held !== undefined) {
+      const sizes = held.requests ?? held.records.map(() => 1);
+      let sent = 0;
+      for (const size of sizes) {
+        this.arrive(held.records.slice(sent, sent + size), true);
+        sent += size;
+      }
+      this.flushedTo = held.end;
+      this.held = undefined;
+    }
+    const random = this.random.next();
+    if (!this.isCalm && this.random.chance(0.1)) {
+      this.count("flushed position not stored");
+      return { type: "failed", reason: "the log is away", random };
+    }
+    if (comparePositions(this.flushedTo, this.stored) > 0 && this.flushedTo !== undefined) this.moveTo(this.flushedTo);
+    return { type: "flushed", position: this.stored, random };
   }
 
   private ended(outcome: TakenOutcome, { records }: SinkBatch): TakenOutcome {
@@ -260,7 +324,7 @@ export class RequestWorld {
   }
 
   /** Takes a request at the endpoint; answers the indexes that it refused. */
-  private arrive(request: readonly SinkRecord[]): readonly number[] | "refused" {
+  private arrive(request: readonly SinkRecord[], isWhole = false): readonly number[] | "refused" {
     const key = idempotencyKey(PARTITION, request);
     const names = request.map(nameOf);
     const known = this.keys.get(key);
@@ -270,7 +334,7 @@ export class RequestWorld {
     }
     const isPart = this.answersInPart && request.length > 1;
     if (!isPart && request.some(isPoison)) return "refused";
-    const busyShare = isPart && !this.isCalm && this.random.chance(0.3) ? 0.4 : 0;
+    const busyShare = isPart && !isWhole && !this.isCalm && this.random.chance(0.3) ? 0.4 : 0;
     const failed = request.flatMap((record, at) => (isPoison(record) || this.random.chance(busyShare) ? [at] : []));
     if (failed.length < names.length) this.keys.set(key, { names: names.join(), failed });
     if (failed.length > 0) this.count("answered in part");
@@ -293,7 +357,8 @@ export class RequestWorld {
   }
 
   private read(readId: number, after: Position | undefined): DeliveryMessage {
-    const from = after === undefined ? 0 : after.offset + 1;
+    const isSkipping = this.bug.skipsHeld === true && comparePositions(this.furthest, after) > 0;
+    const from = ((isSkipping ? this.furthest : after)?.offset ?? -1) + 1;
     const found = this.records.slice(from, from + 1 + this.random.below(8));
     const items = found.map(({ position: at, kind, outputs }): DeliveryItem => {
       const item = { position: at, sizeBytes: 100, appendedAtMs: 0 };
@@ -335,6 +400,9 @@ const namesOf = ({ position: at, kind, outputs }: LogRecord): string[] =>
   Array.from({ length: kind === "failing" ? 1 : outputs }, (_, index) => `${at.epoch}/${at.offset}/${index}`);
 
 const isInexpressible = ({ event }: SinkRecord): boolean => event.kind === "inexpressible";
+
+const isHoldable = ({ records }: SinkBatch): boolean =>
+  records.length > 0 && !records.some((record) => isPoison(record) || isInexpressible(record));
 
 const isPoison = ({ event }: SinkRecord): boolean => event.kind === "poison";
 

@@ -5,6 +5,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compilePipeline } from "../../../../actors/pipeline/pipeline.ts";
 import type { StepBatch } from "../../../../actors/pipeline/step.ts";
+import { decodePosition } from "../../../../actors/sinks/delivery/checkpointed_writer.ts";
+import { CountedClient } from "../../../../actors/sinks/delivery/counted_client.ts";
 import {
   type DeliveryOptions,
   type DeliveryRange,
@@ -18,14 +20,15 @@ import {
 } from "../../../../actors/sinks/delivery/delivery_messages.ts";
 import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts";
 import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
-import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
-import { epoch, position } from "../../../../protocols/position.ts";
+import type { SinkBatch, SinkClient, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
+import { epoch, type Position, position } from "../../../../protocols/position.ts";
 import { startActor } from "../../../support/fakes/fake_actor.ts";
 import { FakePartition, packedEvents } from "../../../support/fakes/fake_feed.ts";
 import { readFileSink } from "../../../support/read_file_sink.ts";
 
-interface Setup<Options> {
-  readonly sink: SinkDefinition<Options>;
+interface Setup<Options, Client extends SinkClient | undefined = undefined> {
+  readonly sink: SinkDefinition<Options, Client>;
+  readonly clients?: CountedClient<Client>;
   readonly sinkOptions: Options;
   readonly filter?: string;
   readonly start?: "earliest" | "latest";
@@ -35,7 +38,11 @@ interface Setup<Options> {
   readonly limits?: Partial<DeliveryLimits>;
 }
 
-async function deliver<Options>(partition: FakePartition, owner: number, setup: Setup<Options>) {
+async function deliver<Options, Client extends SinkClient | undefined>(
+  partition: FakePartition,
+  owner: number,
+  setup: Setup<Options, Client>,
+) {
   const feed = partition.feed(owner);
   const reports: DeliveryReport[] = [];
   const pipeline = await compilePipeline("p", setup.filter === undefined ? [] : [{ filter: setup.filter }], ".");
@@ -44,9 +51,10 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     run: (batch: StepBatch) => pipeline.run(batch),
     timeOf: (_event: unknown, appendedAtMs: number) => appendedAtMs,
   };
-  const options: DeliveryOptions<Options> = {
+  const options: DeliveryOptions<Options, Client> = {
     name: "out",
     sink: setup.sink,
+    clients: setup.clients,
     sinkOptions: setup.sinkOptions,
     folder: "/",
     clusterId: "log-1",
@@ -441,6 +449,227 @@ test("D13: the next owner cuts a request whose answer was lost alike, though mor
   assert.equal(after.requests, [[0, 1], [2], [3, 4, 5], [6]]);
   await second.actor.stop();
 });
+
+test("D13: records that may have gone one by one, in batches of an earlier configuration, still do", async () => {
+  const LARGER = 12_000;
+  for (const [cut, alone] of [
+    [{ recordsPerRequest: 1, taken: [], version: 1 }, 5_000],
+    [{ recordsPerRequest: 1, taken: [], version: 2, recordsMax: LARGER }, LARGER],
+  ] as const) {
+    const partition = new FakePartition();
+    partition.store(
+      "records",
+      1,
+      Array.from({ length: LARGER + 2_000 }, (_, id) => ({ id })),
+    );
+    partition.checkpoints.set("sink/out/cut", new TextEncoder().encode(JSON.stringify(cut)));
+    let sentAlone = 0;
+    const sink: SinkDefinition<object> = {
+      type: "keyed",
+      delivery: "idempotent",
+      optionsSchema: {},
+      recordsPerRequest: () => 100,
+      open: async () => ({
+        position: async () => undefined,
+        write: async ({ records, requests }) => {
+          if (requests === undefined) sentAlone += records.length;
+          return { kind: "written" };
+        },
+        close: async () => {},
+      }),
+    };
+    const { actor, standsAt } = await deliver(partition, 2, { sink, sinkOptions: {}, limits: { recordsMax: 1_000 } });
+    await actor.until(() => standsAt(LARGER + 1_999));
+    assert.is(sentAlone, alone);
+    await actor.stop();
+  }
+});
+
+/** A sink whose first `failures` openings fail after they got the client. */
+function sharingSink(failures = 0) {
+  const seen = { connects: 0, closes: 0, opens: 0, writersOpen: 0, writersAtClose: 0, clients: new Set<unknown>() };
+  interface Client extends SinkClient {
+    readonly name: string;
+  }
+  const connect = async (): Promise<Client> => {
+    seen.connects += 1;
+    const close = async () => {
+      seen.closes += 1;
+      seen.writersAtClose += seen.writersOpen;
+    };
+    return { name: "client", close };
+  };
+  const sink: SinkDefinition<object, Client> = {
+    type: "sharing",
+    delivery: "idempotent",
+    optionsSchema: {},
+    connect,
+    open: async (_options, { client }) => {
+      seen.clients.add(client);
+      seen.opens += 1;
+      if (seen.opens <= failures) throw new Error("not yet");
+      seen.writersOpen += 1;
+      return {
+        position: async () => undefined,
+        write: async () => ({ kind: "written" }),
+        close: async () => {
+          seen.writersOpen -= 1;
+        },
+      };
+    },
+  };
+  return { sink, seen, clients: new CountedClient(connect, () => {}) };
+}
+
+test("sink S11: 100 partitions share one client, which is closed after the last writer", async () => {
+  const { sink, seen, clients } = sharingSink();
+  const partitions = Array.from({ length: 100 }, () => new FakePartition());
+  const deliveries = [];
+  for (const partition of partitions) {
+    partition.store("records", 1, [{ id: 0 }]);
+    deliveries.push(await deliver(partition, 1, { sink, sinkOptions: {}, clients }));
+  }
+  for (const { actor, standsAt } of deliveries) await actor.until(() => standsAt(0));
+  assert.equal([seen.connects, seen.clients.size, seen.writersOpen], [1, 1, 100]);
+  for (const { actor } of deliveries.slice(1)) await actor.stop();
+  assert.is(seen.closes, 0);
+  await deliveries[0]?.actor.stop();
+  await clients.closed();
+  assert.equal([seen.connects, seen.closes, seen.writersAtClose], [1, 1, 0]);
+});
+
+test("sink S11: a sink that is opened again keeps its client", async () => {
+  const { sink, seen, clients } = sharingSink(2);
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, clients });
+  await actor.until(() => standsAt(0));
+  await actor.stop();
+  await clients.closed();
+  assert.equal([seen.opens, seen.connects, seen.closes], [3, 1, 1]);
+});
+
+test("sink S11: a stop while the client is being made leaves no client behind", async () => {
+  const { sink, seen } = sharingSink();
+  let made = () => {};
+  const clients = new CountedClient(
+    async () => {
+      await new Promise<void>((resolve) => {
+        made = resolve;
+      });
+      return sink.connect!({}, {} as never);
+    },
+    () => {},
+  );
+  const { actor } = await deliver(new FakePartition(), 1, {
+    sink,
+    sinkOptions: {},
+    clients,
+    limits: { stopTimeoutMs: 5 },
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  await actor.stop();
+  made();
+  await clients.closed();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal([seen.connects, seen.closes, seen.opens], [1, 1, 0]);
+});
+
+/** Holds every batch until it is flushed; a writer that is closed loses what it holds. */
+function holdingSink(delivery: "idempotent" | "at_least_once") {
+  const target: unknown[] = [];
+  const seen = { flushes: 0, beforeFlush: async (_signal: AbortSignal | undefined) => {} };
+  const sink: SinkDefinition<object> = {
+    type: "holding",
+    delivery,
+    optionsSchema: {},
+    open: async () => {
+      let held: SinkBatch[] = [];
+      let durable: Position | undefined;
+      return {
+        position: async () => undefined,
+        write: async (batch) => {
+          held.push(batch);
+          return { kind: "held", durable };
+        },
+        flush: async (call) => {
+          seen.flushes += 1;
+          await seen.beforeFlush(call?.signal);
+          for (const batch of held) {
+            target.push(...ids(batch.records));
+            durable = batch.end;
+          }
+          held = [];
+          return durable;
+        },
+        close: async () => {
+          held = [];
+        },
+      };
+    },
+  };
+  return { sink, target, seen };
+}
+
+test("D14, D15, sink S10: a sink that holds batches is flushed when none follows, and its checkpoint says how far", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, target } = holdingSink("idempotent");
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, filter: "event.id != 1" });
+  await actor.until(() => standsAt(1));
+  assert.equal(target, [0]);
+  assert.equal(decodePosition(partition.checkpoints.get("sink/out")), position(1, 1));
+  await actor.stop();
+});
+
+test("D15: a delivery that is stopped flushes the sink first, and the next owner sends nothing again", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, target, seen } = holdingSink("at_least_once");
+  const limits = { recordsMax: 2, lingerMs: 600_000 };
+  const first = await deliver(partition, 1, { sink, sinkOptions: {}, limits });
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal([target, seen.flushes], [[], 0]);
+  await first.actor.stop();
+  assert.equal([target, seen.flushes], [[0, 1], 1]);
+  partition.store("records", 2, [{ id: 2 }, { id: 3 }]);
+  const second = await deliver(partition, 2, { sink, sinkOptions: {}, limits });
+  await second.actor.until(() => second.reports.some(({ kind }) => kind === "opened"));
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  await second.actor.stop();
+  assert.equal(target, [0, 1, 2, 3]);
+});
+
+test("D15: a flush that does not end holds up a stop for a bounded time, and is told to end", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { sink, seen } = holdingSink("idempotent");
+  let isAborted = false;
+  seen.beforeFlush = async (signal) => {
+    if (signal !== undefined) await aborted(signal);
+    isAborted = true;
+    throw new Error("given up");
+  };
+  const limits = { recordsMax: 1, lingerMs: 600_000, stopTimeoutMs: 20 };
+  const { actor, reports } = await deliver(partition, 1, { sink, sinkOptions: {}, limits });
+  await actor.until(() => reports.some(({ kind }) => kind === "opened"));
+  await actor.stop();
+  assert.equal([seen.flushes, isAborted], [1, true]);
+});
+
+test("D15: a sink that holds a batch and cannot be flushed calls a person", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { sink } = collectingSink("idempotent");
+  const held = { ...sink, open: async () => ({ ...NOTHING, write: async () => HELD }) };
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink: held, sinkOptions: {} });
+  await actor.until(() => reports.some((one) => one.kind === "retry" && one.needsPerson === true));
+  assert.not(standsAt(0));
+  await actor.stop();
+});
+
+const HELD: WriteOutcome = { kind: "held", durable: undefined };
+const NOTHING = { position: async () => undefined, close: async () => {} };
 
 test("a stop waits a bounded time for a call that was told to end", async () => {
   const partition = new FakePartition();

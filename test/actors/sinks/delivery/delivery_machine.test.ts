@@ -192,9 +192,37 @@ test("a write waits for more records no longer than the limit", () => {
   tell({ type: "begin" });
   tell(OPENED);
   const timer = tell(records(1, 0, 1), 100).find(({ type }) => type === "timer");
-  assert.equal(timer, { type: "timer", timerId: 0, purpose: "linger", delayMs: 20 });
-  const [write] = tell({ type: "timer", timerId: 0, purpose: "linger" }, 120);
+  assert.equal(timer, { type: "timer", timerId: 1, purpose: "linger", delayMs: 20 });
+  const [write] = tell({ type: "timer", timerId: 1, purpose: "linger" }, 120);
   assert.is(write?.type === "write" && write.batch.records.length, 2);
+});
+
+test("the wait for a batch begins anew with each batch, and a timer of an earlier batch ends no later wait", () => {
+  const tell = script({ lingerMs: 20, recordsMax: 3 });
+  tell({ type: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 1), 100);
+  assert.is(writeOf(tell(records(2, 2, 3), 110)).end, 2, "full");
+  const next = tell(WRITTEN, 115).find(({ type }) => type === "timer");
+  assert.equal(next, { type: "timer", timerId: 2, purpose: "linger", delayMs: 15 });
+  assert.equal(kinds(tell({ type: "timer", timerId: 1, purpose: "linger" }, 120)), []);
+  assert.is(writeOf(tell({ type: "timer", timerId: 2, purpose: "linger" }, 130)).end, 3);
+});
+
+test("D8: a batch that no further read can fill is not waited for", () => {
+  const limits = { lingerMs: 60_000, recordsMax: 100, bytesMax: 1_000, readAheadBytesMax: 35 };
+  const tell = script(limits);
+  tell({ type: "begin" });
+  tell(OPENED);
+  assert.is(writeOf(tell(records(1, 0, 3))).end, 3, "40 bytes wait, and no more is read");
+});
+
+test("D9: the last records of a bounded range are not waited for", () => {
+  const tell = script({ lingerMs: 60_000 });
+  tell({ type: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 3));
+  assert.is(writeOf(tell({ type: "read_records", readId: 2, items: [], isEnd: true })).end, 3);
 });
 
 test("D8: reading ahead is bounded while the sink is slow", () => {
@@ -267,6 +295,19 @@ const writeOf = (effects: readonly DeliveryEffect[]) => {
   return { after: predecessor?.offset, end: end.offset, offsets: written.map((one) => one.position.offset), requests };
 };
 
+const lettersOf = (effects: readonly DeliveryEffect[]) => {
+  const append = effects.find(({ type }) => type === "append_dead_letters");
+  if (append?.type !== "append_dead_letters") throw new Error("no letters");
+  const { letters, previous, first, setAside } = append;
+  const offsets = (triples: readonly (readonly number[])[]) => triples.map(([, at]) => at);
+  return {
+    offsets: offsets(letters.map(({ triple }) => triple)),
+    previous: previous?.[1],
+    first: first[1],
+    setAside: offsets(setAside),
+  };
+};
+
 test("D10, D11: after a failure the position moves over the taken records, and the next write begins behind them", () => {
   const tell = opened();
   tell(records(1, 0, 5));
@@ -310,6 +351,22 @@ test("D4: a refused record is set aside after its tries; the records before it a
   const [letters] = tell({ type: "chain_opened", last: undefined });
   assert.is(letters?.type === "append_dead_letters" && letters.letters[0]?.triple[1], 1);
   assert.equal(writeOf(tell({ type: "dead_letters_stored" })).offsets, [2]);
+});
+
+test("D4: many dead letters are appended in parts, and the batch is written once all are stored", () => {
+  for (const limits of [{ lettersMax: 2 }, { lettersBytesMax: 25 }]) {
+    const tell = opened(limits);
+    tell(records(1, 0, 5));
+    const records4 = [0, 1, 2, 3].map((at) => ({ at, code: "X", reason: "no form", isFinal: true }));
+    tell(taken({ count: 0, problem: { kind: "rejected", records: records4 } }));
+    const first = lettersOf(tell({ type: "chain_opened", last: undefined }));
+    assert.equal(first, { offsets: [0, 1], previous: undefined, first: 1, setAside: [0, 1] });
+    // The answer to the first part is lost, although that part is stored.
+    tell(retryOf(tell({ type: "failed", reason: "away", random: 0 })));
+    const second = lettersOf(tell({ type: "chain_opened", last: [0, 2, 0] }));
+    assert.equal(second, { offsets: [2, 3], previous: 2, first: 3, setAside: [0, 1, 2, 3] });
+    assert.equal(writeOf(tell({ type: "dead_letters_stored" })).offsets, [4, 5]);
+  }
 });
 
 test("sink S8: a final rejection is set aside without another try", () => {
@@ -385,6 +442,23 @@ test("D13: after a restart records up to the end of the stored cut are cut alike
   assert.equal(writeOf(tell(records(2, 3, 9))).requests, [2, 2]);
   const [next] = tell(WRITTEN);
   assert.equal(next, { type: "store_cut", cut: { end: position(1, 9), recordsPerRequest: 3, taken: [] } });
+});
+
+test("D13: a cut for all records is stored again once a batch may hold more of them, and tells how many", () => {
+  const limits = { recordsPerRequest: 1, recordsMax: 20_000 };
+  for (const [recordsMax, isStored] of [
+    [undefined, false],
+    [10_000, false],
+    [30_000, true],
+  ] as const) {
+    const tell = script(limits);
+    tell({ type: "begin" });
+    const known = { end: undefined, recordsPerRequest: 1, taken: [] };
+    tell({ ...OPENED, cut: recordsMax === undefined ? known : { ...known, recordsMax } } as DeliveryMessage);
+    const [effect] = tell(records(1, 0, 1));
+    if (isStored) assert.is(effect?.type, "write");
+    else assert.equal(effect, { type: "store_cut", cut: { ...known, recordsMax: 20_000 } });
+  }
 });
 
 test("D13: a request that is refused whole is sent record by record, under a cut of its own", () => {

@@ -12,6 +12,7 @@ import { epoch, offset, position } from "../../../../protocols/position.ts";
 
 const POSITION_1 = '{"version":1,"epoch":7,"offset":41}';
 const CUT_1 = '{"version":1,"epoch":7,"offset":41,"recordsPerRequest":10,"taken":[[7,40,1]]}';
+const CUT_2 = '{"version":2,"recordsPerRequest":1,"taken":[],"recordsMax":20000}';
 const COMMIT_1 =
   '{"version":1,"position":{"epoch":7,"offset":41},"open":{"file":"open-7-1.part","length":2048,"first":30,"isReplacement":false}}';
 const COMMIT: FileCommit = {
@@ -52,7 +53,7 @@ test("a file sink's commit is written and read in format 1", () => {
   );
 });
 
-test("a cut into requests is written and read in format 1", () => {
+test("a cut into requests is written in format 2 only if its batches are larger than those of format 1", () => {
   const epochs = [{ epoch: epoch(7), firstOffset: offset(0) }];
   const bounds = { epochs, firstOffset: offset(0), endOffset: offset(50), sizeBytes: 0 };
   const cut: RequestCut = { end: position(7, 41), recordsPerRequest: 10, taken: [[7, 40, 1]] };
@@ -60,9 +61,12 @@ test("a cut into requests is written and read in format 1", () => {
   assert.equal(decodeCut(bytes(CUT_1), bounds), cut);
   const alone: RequestCut = { end: undefined, recordsPerRequest: 1, taken: [] };
   assert.equal(decodeCut(encodeCut(alone), bounds), alone);
+  assert.is(text(encodeCut({ ...alone, recordsMax: 5_000 })), text(encodeCut(alone)));
+  assert.is(text(encodeCut({ ...alone, recordsMax: 20_000 })), CUT_2);
+  assert.equal(decodeCut(bytes(CUT_2), bounds), { ...alone, recordsMax: 20_000 });
   assert.match(
-    refusal(() => decodeCut(newer(CUT_1), bounds)),
-    /^ConfigurationError FORMAT_TOO_NEW .*value is 2/,
+    refusal(() => decodeCut(bytes(CUT_2.replace('"version":2', '"version":3')), bounds)),
+    /^ConfigurationError FORMAT_TOO_NEW .*must be at most 2: current value is 3/,
   );
   assert.is(
     decodeCut(bytes(CUT_1), { ...bounds, endOffset: offset(41) }),

@@ -2,9 +2,11 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { gzipSync } from "node:zlib";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { HttpClient } from "../../../../actors/sinks/http/http_client.ts";
 import { type Exchange, HttpPoster, type Post } from "../../../../actors/sinks/http/http_exchange.ts";
 
-const BOUNDS = { timeoutMs: 10_000, bodyBytesMax: 1_000, bodyWithinMs: 10_000 };
+const client = new HttpClient();
+const BOUNDS = { client, timeoutMs: 10_000, bodyBytesMax: 1_000, bodyWithinMs: 10_000 };
 const POST: Post = { body: '{"price":"5 €"}', headers: { "content-type": "application/json" }, ownHeaders: {} };
 
 interface Endpoint {

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { HttpClient } from "../../../../actors/sinks/http/http_client.ts";
 import { type HttpSinkOptions, httpSink } from "../../../../actors/sinks/http/http_sink.ts";
 import type { SinkBatch, SinkCall, TakenOutcome, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { ConfigurationError } from "../../../../protocols/errors.ts";
@@ -33,13 +34,16 @@ async function withServer(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/in`;
+  const client = new HttpClient();
   const write: Write = async (batch, options = {}, call) => {
-    const sink = await httpSink.open({ url, ...options }, fakeSinkContext(fakeCheckpoint(), 1));
+    const context = { ...fakeSinkContext(fakeCheckpoint(), 1), client };
+    const sink = await httpSink.open({ url, ...options }, context);
     return sink.write(batch, call);
   };
   try {
     await body(write, seen, port);
   } finally {
+    await client.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
