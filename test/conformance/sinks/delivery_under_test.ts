@@ -8,7 +8,7 @@ import type {
   DeliveryReport,
 } from "../../../actors/sinks/delivery/delivery_messages.ts";
 import type { SinkCall, SinkClient, SinkWriter } from "../../../actors/sinks/sink.ts";
-import type { Position } from "../../../protocols/position.ts";
+import { offset, type Position } from "../../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
 import { startActor } from "../../support/fakes/fake_actor.ts";
 import type { FakePartition } from "../../support/fakes/fake_feed.ts";
