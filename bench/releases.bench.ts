@@ -1,6 +1,6 @@
 /**
  * Ingest of this checkout beside ingest of another one: acknowledged events a second, and processor time of the node for each
- * event, on both logs, with and without a file sink, batched and one event a frame. And frames with a trace context beside frames
+ * event, on both logs, with and without file sinks, batched and one event a frame, and three sinks over steps. And frames with a trace context beside frames
  * without one, on this checkout. Contenders alternate within each round; only ratios within one run are to be quoted.
  *
  *   node --import tsx bench/releases.bench.ts <folder of the other checkout> [rounds] [ms of each measurement] [part of a name]
@@ -27,6 +27,18 @@ sinks: { files: { type: file, directory: ./out } }
 pipelines: { all: { from: bench, steps: [], to: [files] } }
 `;
 
+/** Half of the workload's events pass the filter. */
+const THREE_SINKS = `
+sinks: { one: { type: file, directory: ./one }, two: { type: file, directory: ./two }, three: { type: file, directory: ./three } }
+pipelines:
+  all:
+    from: bench
+    steps: [{ filter: "event.count % 2 == 0" }, { map: { device: event.device, twice: event.count * 2 } }]
+    to: [one, two, three]
+`;
+/** So few events under way that the sinks keep up with the load. */
+const PACED = { partitions: 16, connections: 4, batchEvents: 100, inFlightEvents: 6_400 };
+
 interface Case {
   readonly log: "lmdb" | "redis";
   readonly load: typeof BATCHED & { readonly isTraced?: boolean };
@@ -35,6 +47,7 @@ interface Case {
 const CASES: Readonly<Record<string, Case>> = {
   "lmdb, batched, file sink": { log: "lmdb", load: BATCHED, more: FILE_SINK },
   "lmdb, single, file sink": { log: "lmdb", load: SINGLE, more: FILE_SINK },
+  "lmdb, batches of 100, filter and map, three file sinks": { log: "lmdb", load: PACED, more: THREE_SINKS },
   "redis, batched": { log: "redis", load: BATCHED },
   "redis, single": { log: "redis", load: SINGLE },
 };
