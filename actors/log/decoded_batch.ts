@@ -15,10 +15,15 @@ export class DecodedBatch {
   #positions: readonly Position[] | undefined;
   /** Indexes of the records among all events of the batch; undefined where they are equal to the rows. */
   #indexes: readonly number[] | undefined;
-  readonly #derived = new Map<object, unknown>();
+  /** Absent until something is derived: most batches have one reader. */
+  #derived: Map<object, unknown> | undefined;
 
-  constructor(stored: RecordBatch) {
+  /** Whether other readers take the batch as well, so that what is derived is worth keeping. */
+  readonly isShared: boolean;
+
+  constructor(stored: RecordBatch, isShared = false) {
     this.stored = stored;
+    this.isShared = isShared;
   }
 
   get events(): readonly Event[] {
@@ -66,11 +71,13 @@ export class DecodedBatch {
    * that rejects is made again.
    */
   derived<Value>(key: object, make: () => Value): Value {
-    const known = this.#derived.get(key);
+    this.#derived ??= new Map();
+    const derived = this.#derived;
+    const known = derived.get(key);
     if (known !== undefined) return known as Value;
     const made = make();
-    this.#derived.set(key, made);
-    if (made instanceof Promise) made.catch(() => this.#derived.delete(key));
+    derived.set(key, made);
+    if (made instanceof Promise) made.catch(() => derived.delete(key));
     return made;
   }
 

@@ -12,7 +12,7 @@ import {
   partitionName,
 } from "../../protocols/position.ts";
 import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
-import type { DecodedBatch } from "../log/decoded_batch.ts";
+import { DecodedBatch } from "../log/decoded_batch.ts";
 import type {
   AppendRequest,
   AppendResult,
@@ -86,9 +86,10 @@ export class OwnedFeed implements PartitionFeed {
   }
 
   decode(channel: Channel, batch: RecordBatch): DecodedBatch {
+    const readers = this.#decoders.get(channel) ?? 1;
     // A batch that was read from the log is this reader's own.
-    const isShared = this.#tails.get(channel)?.holds(batch) === true;
-    return this.#decoded.take(batch, isShared ? (this.#decoders.get(channel) ?? 1) : 1);
+    const isShared = readers > 1 && this.#tails.get(channel)?.holds(batch) === true;
+    return isShared ? this.#decoded.take(batch, readers) : new DecodedBatch(batch);
   }
 
   onAdvance(channel: Channel, listener: () => void, isDecoding = false): { stop(): void } {

@@ -53,6 +53,7 @@ export function runSteps(
   batch: StepBatch,
   onProgress?: Progress,
 ): StepOutputs | Promise<StepOutputs> {
+  if (steps.length === 0) return { events: batch.events, rows: rowsUpTo(batch.events.length), failures: NO_FAILURES };
   const reached: Reached = { first: batch, batch, rows: undefined, after: [], failures: NO_FAILURES };
   return runFrom(0, steps, reached, onProgress);
 }
@@ -87,7 +88,7 @@ function runFrom(
 
 function outputsOf({ batch, rows, after, failures }: Reached): StepOutputs {
   const { events, timesMs } = batch;
-  if (rows === undefined) return { events, rows: [...events.keys()], failures };
+  if (rows === undefined) return { events, rows: rowsUpTo(events.length), failures };
   if (!rows.includes(NO_ROW)) return { events, rows, failures };
   const fired = new Map<number, Fired>();
   for (const [at, row] of rows.entries()) {
@@ -95,6 +96,16 @@ function outputsOf({ batch, rows, after, failures }: Reached): StepOutputs {
   }
   return { events, rows, failures, fired };
 }
+
+/** The rows from 0 to `count`, of which those of small batches are made once. */
+function rowsUpTo(count: number): readonly number[] {
+  if (count >= SMALL_BATCH) return [...new Array(count).keys()];
+  SMALL_ROWS[count] ??= [...new Array(count).keys()];
+  return SMALL_ROWS[count] ?? [];
+}
+
+const SMALL_BATCH = 64;
+const SMALL_ROWS: (readonly number[])[] = [];
 
 /** The first row by which the watermark had reached `dueMs`: by bisection, as watermarks never go back. */
 function rowThatReached(dueMs: number, { beforeMs }: Watermarks, count: number): number {

@@ -119,10 +119,35 @@ export function countEvents(bytes: Uint8Array): number {
 }
 
 /** A scanned batch: everything that can be said about its events without their values. */
-export interface ScannedEvents extends Pick<DecodedEvents, "verdicts" | "starts" | "hasDefinitions"> {
-  readonly count: number;
+export class ScannedEvents {
+  /** Ascending by index: `MALFORMED_EVENT` or `EVENT_TOO_LARGE`. Empty in the ordinary case. */
+  readonly verdicts: readonly Verdict[];
+  private readonly bytes: Uint8Array;
+  private readonly scan: EventScan;
+
+  constructor(bytes: Uint8Array, scan: EventScan, verdicts: readonly Verdict[]) {
+    this.bytes = bytes;
+    this.scan = scan;
+    this.verdicts = verdicts;
+  }
+
+  get count(): number {
+    return this.scan.count;
+  }
+
+  get starts(): Uint32Array {
+    return this.scan.starts;
+  }
+
+  /** True where some events are records with inline definitions. */
+  get hasDefinitions(): boolean {
+    return this.scan.hasDefinitions;
+  }
+
   /** Decodes the events; undefined for an event with a verdict. */
-  decode(): readonly (Event | undefined)[];
+  decode(): readonly (Event | undefined)[] {
+    return decodeScanned(this.bytes, this.scan, this.verdicts);
+  }
 }
 
 /**
@@ -131,15 +156,14 @@ export interface ScannedEvents extends Pick<DecodedEvents, "verdicts" | "starts"
  */
 export function scanBatch(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): ScannedEvents {
   const scan = scanEvents(bytes, limits, limits.batchEventsMax);
-  const verdicts = judgeEvents(bytes, scan, limits.eventBytesMax);
-  const { count, starts, hasDefinitions } = scan;
-  return { count, verdicts, starts, hasDefinitions, decode: () => decodeScanned(bytes, scan, verdicts) };
+  return new ScannedEvents(bytes, scan, judgeEvents(bytes, scan, limits.eventBytesMax));
 }
 
 /** Scans and decodes a batch. Throws as {@linkcode scanBatch} does. */
 export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
-  const { verdicts, starts, hasDefinitions, decode } = scanBatch(bytes, limits);
-  return { events: decode(), verdicts, starts, hasDefinitions };
+  const scanned = scanBatch(bytes, limits);
+  const { verdicts, starts, hasDefinitions } = scanned;
+  return { events: scanned.decode(), verdicts, starts, hasDefinitions };
 }
 
 function decodeScanned(

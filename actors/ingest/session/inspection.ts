@@ -58,8 +58,9 @@ function chooseSchema(
   );
 }
 
-function judgeEvents({ decode, verdicts: malformed }: ScannedEvents, schema: SchemaVersion): readonly Verdict[] {
-  const events = decode();
+function judgeEvents(scanned: ScannedEvents, schema: SchemaVersion): readonly Verdict[] {
+  const { verdicts: malformed } = scanned;
+  const events = scanned.decode();
   let invalid: Verdict[] | undefined;
   for (let index = 0; index < events.length; index += 1) {
     const event = events[index];

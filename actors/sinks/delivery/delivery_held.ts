@@ -41,7 +41,7 @@ export const isWithin = (state: DeliveryState, durable: Position | undefined, en
 type Flushed = Extract<DeliveryMessage, { type: "flushed" }>;
 
 /** D15, D16: a sink that has not made all durable that it took has lost the rest. */
-export function onFlushed(state: DeliveryState, { position, random }: Flushed, effects: Effects): void {
+export function onFlushed(state: DeliveryState, { position, random }: Flushed, effects: Effects) {
   state.occupation = "idle";
   if (comparePositions(position, state.position) !== 0) return lose(state, position, random, effects);
   state.failures = 0;
@@ -71,7 +71,7 @@ export const flush = (state: DeliveryState, effects: Effects): void =>
   occupy(state, "flushing", { type: "flush" }, effects);
 
 /** D15: flushes after `lingerMs` without another batch. The records of a read under way may be the next one. */
-export function flushWhenQuiet(state: DeliveryState, nowMs: number, effects: Effects): void {
+export function flushWhenQuiet(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.occupation !== "idle" || state.held.length === 0 || state.isReading) return;
   const { lingerMs } = state.limits;
   const waitMs = Math.min(lingerMs, state.heldSinceMs + lingerMs - nowMs);

@@ -49,7 +49,7 @@ export function prepareItems(
 ): readonly DeliveryItem[] | Promise<readonly DeliveryItem[]> {
   const first = batch.firstRowAfter(after);
   const { sharedBy } = preparation;
-  if (sharedBy === undefined) return itemsFrom(preparation, batch, first);
+  if (sharedBy === undefined || !batch.isShared) return itemsFrom(preparation, batch, first);
   const items = batch.derived(sharedBy, () => itemsFrom(preparation, batch, 0));
   if (first === 0) return items;
   return items instanceof Promise ? items.then((all) => all.slice(first)) : items.slice(first);
@@ -62,15 +62,17 @@ function itemsFrom(
 ): readonly DeliveryItem[] | Promise<readonly DeliveryItem[]> {
   const input = inputFrom(preparation, batch, first);
   const results = preparation.run(input);
-  const finish = (found: StepsResults) => finishItems(preparation, batch, first, input, found);
-  return results instanceof Promise ? results.then(finish) : finish(results);
+  if (!(results instanceof Promise)) return finishItems(preparation, batch, first, input, results);
+  return results.then((found) => finishItems(preparation, batch, first, input, found));
 }
 
 function inputFrom({ partition, timeOf }: Preparation, batch: DecodedBatch, first: number): StepBatch {
   const events = first === 0 ? batch.events : batch.events.slice(first);
   const positions = first === 0 ? batch.positions : batch.positions.slice(first);
   const { appendedAtMs } = batch.stored;
-  return { partition, events, positions, timesMs: events.map((event) => timeOf(event, appendedAtMs)) };
+  const timesMs = new Array<number>(events.length);
+  for (let row = 0; row < timesMs.length; row += 1) timesMs[row] = timeOf(events[row] as Event, appendedAtMs);
+  return { partition, events, positions, timesMs };
 }
 
 function finishItems(
@@ -89,6 +91,10 @@ function finishItems(
     for (let index = 0; results.rows[next] === row; index += 1, next += 1) {
       if (results.isLeftOut?.(row, index) === true) continue;
       const record = recordOf(input, row, index, results.events[next] as Event, traceparent);
+      if (!keepsBytes && results.originOf === undefined) {
+        outputs.push(record);
+        continue;
+      }
       const isStored = keepsBytes && record.event === batch.events[first + row];
       outputs.push(withMore(record, results.originOf?.(row), isStored ? storedAt(batch, first + row) : undefined));
     }

@@ -12,7 +12,7 @@ const stored = (events: readonly object[]): RecordBatch => ({
   ...{ producerId: "p", sequences: { first: [0, 0, 0], count: events.length } },
   events: encodeEvents(events, { asRecords: false }),
 });
-const batch = (events: readonly object[]) => new DecodedBatch(stored(events));
+const batch = (events: readonly object[]) => new DecodedBatch(stored(events), true);
 
 const preparation = (run: Preparation["run"], more: Partial<Preparation> = {}): Preparation => ({
   partition: { stream: "s", partition: partitionId(0) },
