@@ -151,6 +151,8 @@ export interface SinkBatchLimits {
   readonly bytesMax: number;
   /** The longest wait for a batch to fill, in ms. At most 600,000. */
   readonly lingerMs: number;
+  /** The least time between two reads of a partition, in ms: its records share a write, and a lone one waits for none. At most 10,000. */
+  readonly gatherMs: number;
 }
 
 /** What the partitions of a sink share on one node, such as a pool of connections (S11). */

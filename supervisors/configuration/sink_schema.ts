@@ -23,5 +23,11 @@ export const BATCH_SCHEMA = object(
       maximum: BATCH_BOUNDS.lingerMs.max,
       description: "Longest wait for a batch to fill: up to 10m. Where the kind has no bound: 0.",
     },
+    gatherMs: {
+      ...duration,
+      maximum: BATCH_BOUNDS.gatherMs.max,
+      description:
+        "Least time between two reads of a busy partition, so that its records share a write; a lone record waits for none. Up to 10s. Where the kind has no bound: 10.",
+    },
   },
 );

@@ -10,9 +10,10 @@ export const BATCH_BOUNDS: Readonly<Record<keyof SinkBatchLimits, { readonly min
   recordsMax: { min: 1, max: 100_000 },
   bytesMax: { min: 1, max: 64 * 1024 * 1024 },
   lingerMs: { min: 0, max: 600_000 },
+  gatherMs: { min: 0, max: 10_000 },
 };
 
-const NAMES = ["recordsMax", "bytesMax", "lingerMs"] as const;
+const NAMES = ["recordsMax", "bytesMax", "lingerMs", "gatherMs"] as const;
 
 /** Throws `ConfigurationError` for a bound that is no whole number, or lies beyond `BATCH_BOUNDS`. */
 export function batchLimits<Options>(
@@ -22,8 +23,8 @@ export function batchLimits<Options>(
 ): SinkBatchLimits {
   const given = { ...sink.batch?.(options), ...configured };
   for (const name of NAMES) checkBound(name, given[name]);
-  const { recordsMax, bytesMax, lingerMs } = DELIVERY_LIMITS;
-  return { recordsMax, bytesMax, lingerMs, ...given };
+  const { recordsMax, bytesMax, lingerMs, gatherMs } = DELIVERY_LIMITS;
+  return { recordsMax, bytesMax, lingerMs, gatherMs, ...given };
 }
 
 function checkBound(name: keyof SinkBatchLimits, value: number | undefined): void {

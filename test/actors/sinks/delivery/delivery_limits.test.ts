@@ -9,10 +9,10 @@ const MIB = 1_048_576;
 const sinkOf = (batch: Partial<SinkBatchLimits>) => ({ batch: () => batch });
 
 test("a batch has the bounds of the configuration, else of the sink, else of the house", () => {
-  assert.equal(batchLimits({}, {}), { recordsMax: 5_000, bytesMax: 4 * MIB, lingerMs: 0 });
+  assert.equal(batchLimits({}, {}), { recordsMax: 5_000, bytesMax: 4 * MIB, lingerMs: 0, gatherMs: 10 });
   const sink = sinkOf({ recordsMax: 7, lingerMs: 50 });
-  assert.equal(batchLimits(sink, {}), { recordsMax: 7, bytesMax: 4 * MIB, lingerMs: 50 });
-  assert.equal(batchLimits(sink, {}, { lingerMs: 0 }), { recordsMax: 7, bytesMax: 4 * MIB, lingerMs: 0 });
+  assert.equal(batchLimits(sink, {}), { recordsMax: 7, bytesMax: 4 * MIB, lingerMs: 50, gatherMs: 10 });
+  assert.equal(batchLimits(sink, {}, { lingerMs: 0 }), { recordsMax: 7, bytesMax: 4 * MIB, lingerMs: 0, gatherMs: 10 });
 });
 
 test("a bound beyond the allowed ones is refused, whether the sink or the configuration asks for it", () => {
