@@ -1,7 +1,7 @@
 /** The processes that a benchmark compares, each on a free port and in a folder of its own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -35,8 +35,8 @@ export interface RunningNode extends Running {
   readonly address: string;
   /** The node's data folder. */
   readonly data: string;
-  /** Ends the node and starts it anew on the same data. */
-  restart(): Promise<RunningNode>;
+  /** Ends the node and starts it anew on the same data, with this text added to its configuration. */
+  restart(more?: string): Promise<RunningNode>;
 }
 
 export interface NodeSettings {
@@ -89,8 +89,9 @@ async function startIn(folder: string, imports: readonly string[] = [], checkout
     endpoint: `${address.replace("http", "ws")}/v1/connect`,
     pid: child.pid ?? 0,
     data: join(folder, "data"),
-    restart: async () => {
+    restart: async (more = "") => {
       await ended(child, "SIGTERM");
+      await appendFile(join(folder, "headrace.yaml"), more);
       return startIn(folder, imports, checkout);
     },
     stop: () => end(child, "SIGTERM", folder),
