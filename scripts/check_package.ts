@@ -47,6 +47,45 @@ export async function copy(address: string): Promise<readonly ConsumedRecord[]> 
 new Producer({ connect: connectWebSocket({ subprotocol: SUBPROTOCOL_JSON }), addresses: [] });
 `;
 
+/** A user's own kinds, by the contracts of the package. */
+const KINDS_TS = `
+import type { SinkDefinition } from "headrace/sink";
+import type { SourceDefinition } from "headrace/source";
+
+export const counter: SinkDefinition<{ readonly every: number }> = {
+  type: "counter",
+  delivery: "at_least_once",
+  optionsSchema: { type: "object", properties: { every: { type: "integer" } }, additionalProperties: false },
+  async open({ every }, { name, log }) {
+    let count = 0;
+    return {
+      position: async () => undefined,
+      async write({ records }) {
+        count += records.length;
+        if (count % every === 0) log("info", name + " has counted " + count);
+        return { kind: "written" };
+      },
+      close: async () => undefined,
+    };
+  },
+};
+
+export const ticks: SourceDefinition<object> = {
+  type: "ticks",
+  optionsSchema: { type: "object", additionalProperties: false },
+  async open(_options, _context, resume) {
+    const first = typeof resume?.at === "number" ? resume.at + 1 : 0;
+    return {
+      async *read() {
+        const item = { kind: "event", event: { tick: first } } as const;
+        yield { items: [{ item, term: 0, position: first }], resume: { at: first } };
+      },
+      close: async () => undefined,
+    };
+  },
+};
+`;
+
 const CLIENT_TSCONFIG = {
   compilerOptions: {
     target: "es2022",
@@ -59,7 +98,7 @@ const CLIENT_TSCONFIG = {
     exactOptionalPropertyTypes: true,
     noUncheckedIndexedAccess: true,
   },
-  files: ["client.ts"],
+  files: ["client.ts", "kinds.ts"],
 };
 
 /** Sends one event and reads it back, in plain Node; prints the event. */
@@ -154,6 +193,7 @@ function install(tarball: string, folder: string): void {
 
 function typeCheck(folder: string): void {
   writeFileSync(join(folder, "client.ts"), CLIENT_TS);
+  writeFileSync(join(folder, "kinds.ts"), KINDS_TS);
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(CLIENT_TSCONFIG));
   succeed(run(process.execPath, [join(ROOT, "node_modules", "typescript", "bin", "tsc"), "-p", "."], folder));
 }
