@@ -53,6 +53,21 @@ records that belong together have equal keys. Records are merged by event time: 
 \`time.idleAfter\` at most. The watermark is the least one of the streams.
 `;
 
+const TEMPLATES = `
+### Templates
+
+An option that may be a template holds parts in doubled braces, which each record fills:
+
+| part | value |
+|---|---|
+| \`{{event.customer}}\` | the field: a text, a number or a boolean |
+| \`{{time:%Y-%m-%d}}\` | the event time in UTC, by \`%Y %m %d %H %M %S\` |
+| \`{{stream}}\`, \`{{partition}}\` | where the record lies |
+
+Values are percent-encoded in an address, where they never change the host or leave their segment of the path. A record that has no value for a part
+is set aside. Records of different targets never share a request. A text has at most 8,192 characters.
+`;
+
 const OWN_KINDS = `### Kinds of your own
 
 The \`type\` of a source or a sink may name a module or an installed package that exports one:
@@ -79,7 +94,7 @@ function section(name: string, schema: Schema): string {
   const heading = `## \`${name}\`\n\n${schema.description}${isMap ? " Each entry:" : ""}\n\n${rows}`;
   if (name === "pipelines") return `${heading}\n${STEPS}`;
   if (name === "sources") return `${heading}\n${kinds(SOURCES)}`;
-  if (name === "sinks") return `${heading}\n${kinds(SINKS)}\n${OWN_KINDS}`;
+  if (name === "sinks") return `${heading}\n${kinds(SINKS)}${TEMPLATES}\n${OWN_KINDS}`;
   return heading;
 }
 

@@ -206,12 +206,15 @@ export interface SinkDefinition<Options, Client extends SinkClient | undefined =
   clusterProblem?(options: Options): string | undefined;
   /** How many records may share a request by the options, for a sink whose requests have keys made of their records. */
   recordsPerRequest?(options: Options): number;
+  /**
+   * Answers for a record a text that names its target, where templates give records different ones: only records with
+   * equal texts share a request. Must follow from the options and the record alone. Undefined: all have one target.
+   */
+  targetOf?(options: Options): ((record: SinkRecord, partition: PartitionReference) => string) | undefined;
   /** The longest duration of one step of a call, in ms. It extends the deadline of calls where it is longer. */
   stepTimeoutMs?(options: Options): number;
   /** The bounds of a batch by the options. Absent ones have the house's default. */
   batch?(options: Options): Partial<SinkBatchLimits>;
-  /** Names of options whose texts may hold templates (`template.ts`), such as `{{event.customer}}`. */
-  readonly templates?: readonly (keyof Options & string)[];
   /**
    * Makes the client that all partitions of the sink share on this node (S11). Called before the first `open`, and again
    * where it rejects.

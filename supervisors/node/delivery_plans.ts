@@ -245,7 +245,7 @@ export function sinkDelivery(
     feed,
     input: input.channel,
     start,
-    limits: deliveryLimits(definition, options, sink.batch),
+    limits: deliveryLimits(definition, options, sink.batch, partition),
     eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
     prepare: (batch, after) => prepareItems(preparation, batch, after),
     operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),

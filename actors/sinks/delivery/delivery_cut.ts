@@ -84,32 +84,49 @@ export function cutInForce(
 
 export function toSinkBatch(state: DeliveryState, hand: Hand): SinkBatch {
   const batch = { predecessor: state.position, end: hand.end, records: hand.records };
-  return hand.recordsPerRequest === 1 ? batch : { ...batch, requests: requestsOf(hand) };
+  return hand.recordsPerRequest === 1 ? batch : { ...batch, requests: requestsOf(hand, state.limits.targetOf) };
 }
 
-function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
+type TargetOf = DeliveryState["limits"]["targetOf"];
+
+function requestsOf({ items, records, recordsPerRequest }: Hand, targetOf: TargetOf): number[] {
   const left = new Set(records.map((record) => tripleKey(tripleOf(record))));
   const requests: number[] = [];
-  for (const outputs of requestOutputs(items, recordsPerRequest)) {
+  for (const outputs of requestOutputs(items, recordsPerRequest, targetOf)) {
     const count = outputs.reduce((sum, output) => sum + (left.has(tripleKey(tripleOf(output))) ? 1 : 0), 0);
     if (count > 0) requests.push(count);
   }
   return requests;
 }
 
-/** The outputs of each request, settled ones included. A request's key names one epoch, so it holds one. */
-function requestOutputs(items: readonly DeliveryItem[], size: number): SinkRecord[][] {
+/** The outputs of each request, settled ones included. A request's key names one epoch, so it holds one, and one target. */
+function requestOutputs(items: readonly DeliveryItem[], size: number, targetOf: TargetOf): SinkRecord[][] {
   const requests: SinkRecord[][] = [];
   let open: SinkRecord[] = [];
-  for (const { outputs, position } of items) {
-    if (outputs.length === 0) continue;
-    const isOther = open[0] !== undefined && open[0].position.epoch !== position.epoch;
-    if (isOther || open.length + outputs.length > size) {
+  const isApart = (left: SinkRecord | undefined, right: SinkRecord) =>
+    left !== undefined &&
+    (left.position.epoch !== right.position.epoch || (targetOf !== undefined && targetOf(left) !== targetOf(right)));
+  for (const { outputs } of items) {
+    const [first] = outputs;
+    if (first === undefined) continue;
+    const isWhole = outputs.length <= size && !outputs.some((output) => isApart(first, output));
+    if (isApart(open[0], first) || !isWhole || open.length + outputs.length > size) {
       requests.push(open);
       open = [];
     }
-    if (outputs.length <= size) open.push(...outputs);
-    else for (let at = 0; at < outputs.length; at += size) requests.push(outputs.slice(at, at + size));
+    if (isWhole) {
+      open.push(...outputs);
+      continue;
+    }
+    for (const output of outputs) {
+      if (isApart(open[0], output) || open.length === size) {
+        requests.push(open);
+        open = [];
+      }
+      open.push(output);
+    }
+    requests.push(open);
+    open = [];
   }
   requests.push(open);
   return requests;

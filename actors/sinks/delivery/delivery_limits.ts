@@ -2,6 +2,7 @@
  * The limits of one delivery: the bounds of its batches by the configuration, else by the sink, else the house's. Pure.
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
+import type { PartitionReference } from "../../../protocols/position.ts";
 import type { SinkBatchLimits, SinkDefinition } from "../sink.ts";
 import { DELIVERY_LIMITS, type DeliveryLimits } from "./delivery_messages.ts";
 
@@ -37,14 +38,19 @@ function checkBound(name: keyof SinkBatchLimits, value: number | undefined): voi
 }
 
 export function deliveryLimits<Options>(
-  sink: Pick<SinkDefinition<Options>, "batch" | "recordsPerRequest">,
+  sink: Pick<SinkDefinition<Options>, "batch" | "recordsPerRequest" | "targetOf">,
   options: Options,
   configured: Partial<SinkBatchLimits> = {},
+  partition?: PartitionReference,
 ): DeliveryLimits {
   const batch = batchLimits(sink, options, configured);
   const isNamed = configured.bytesMax !== undefined || sink.batch?.(options).bytesMax !== undefined;
   // The house's own bound of 4 MiB is a ceiling, which few batches reach. A bound that was named is one to be filled,
   // while the batch before is written.
   const readAheadBytesMax = Math.max(DELIVERY_LIMITS.readAheadBytesMax, isNamed ? 2 * batch.bytesMax : 0);
-  return { ...DELIVERY_LIMITS, ...batch, readAheadBytesMax, recordsPerRequest: sink.recordsPerRequest?.(options) };
+  const limits = { ...DELIVERY_LIMITS, ...batch, readAheadBytesMax };
+  const recordsPerRequest = sink.recordsPerRequest?.(options);
+  const targetOf = sink.targetOf?.(options);
+  if (targetOf === undefined || partition === undefined) return { ...limits, recordsPerRequest };
+  return { ...limits, recordsPerRequest, targetOf: (record) => targetOf(record, partition) };
 }

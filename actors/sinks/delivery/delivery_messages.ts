@@ -63,6 +63,8 @@ export interface DeliveryLimits {
   /** How often a flush may fail in a row before the sink is opened again (D16). */
   readonly flushTriesMax: number;
   readonly stopTimeoutMs: number;
+  /** Names the target of a record: records of different targets share no request. Absent: all have one target. */
+  readonly targetOf?: ((record: SinkRecord) => string) | undefined;
   /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
 }

@@ -34,6 +34,8 @@ export interface PostOptions {
 
 export interface Post {
   readonly body: string;
+  /** The address of this request, at the origin of the configured one. Absent: the configured one. */
+  readonly url?: string;
   /** Headers of the configuration, sent to the endpoint's own origin only. */
   readonly ownHeaders: HttpHeaders;
   /** Headers of the sink, sent to each origin. */
@@ -62,8 +64,9 @@ export class HttpPoster {
 
   async #follow(post: Post, signal: AbortSignal): Promise<Exchange> {
     const { client, url: configured, redirects, bodyBytesMax, bodyWithinMs } = this.#options;
-    let at = this.#moved ?? { url: configured, isOwnOrigin: true };
-    let isForGood = true;
+    // Where each record has an address of its own, no move of one of them is remembered.
+    let at = (post.url === undefined ? this.#moved : undefined) ?? { url: post.url ?? configured, isOwnOrigin: true };
+    let isForGood = post.url === undefined;
     for (let followed = 0; ; followed += 1) {
       const headers = at.isOwnOrigin ? mergeHeaders(post.ownHeaders, post.headers) : post.headers;
       const answer = await sendRequest({ method: "POST", url: at.url, headers, body: post.body, client, signal });

@@ -6,9 +6,10 @@ import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { SinkDefinition } from "../sink.ts";
 import { VERDICTS } from "./http_answer.ts";
 import { HttpClient } from "./http_client.ts";
-import { faultOfHeaders } from "./http_headers.ts";
+import { faultOfHeaders, type HttpHeaders } from "./http_headers.ts";
 import { probeEndpoint } from "./http_probe.ts";
 import { REDIRECTS_MAX } from "./http_redirects.ts";
+import { HttpTargets } from "./http_target.ts";
 import { type HttpSinkOptions, HttpWriter, TIMEOUT_MS } from "./http_writer.ts";
 
 export { idempotencyKey } from "./http_request.ts";
@@ -26,12 +27,16 @@ export const httpSink: SinkDefinition<HttpSinkOptions, HttpClient> = {
     additionalProperties: false,
     required: ["url"],
     properties: {
-      url: { type: "string", pattern: "^https?://", description: "Address to which the records are posted." },
+      url: {
+        type: "string",
+        pattern: "^https?://",
+        description: "Address to which the records are posted; behind its host it may be a [template](#templates).",
+      },
       headers: {
         type: "object",
         additionalProperties: { type: "string" },
         description:
-          "Headers of each request to the origin of `url`, and to no other origin. `Content-Type` replaces the format's own, and goes with the body to any origin.",
+          "Headers of each request to the origin of `url`, and to no other origin; their values may be [templates](#templates). `Content-Type` replaces the format's own, and goes with the body to any origin.",
         $comment:
           "Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
       },
@@ -120,9 +125,10 @@ export const httpSink: SinkDefinition<HttpSinkOptions, HttpClient> = {
     if (failures !== undefined && failures.index === undefined && failures.status === undefined) {
       throw invalid("Cannot find failures in an answer as 'failures' must hold 'index' or 'status': it holds neither");
     }
+    const { isFixed } = new HttpTargets({ url, headers });
     try {
       // `Request` refuses an invalid address, an address with a password, and an invalid name or value of a header.
-      new Request(url, { method: "POST", headers });
+      new Request(withoutTemplates(url), { method: "POST", headers: isFixed ? headers : withoutTemplatesIn(headers) });
     } catch (cause) {
       const reason = (cause as Error).message;
       throw invalid(`Cannot post records as the address and the headers must make a request: ${reason}`, { cause });
@@ -130,11 +136,20 @@ export const httpSink: SinkDefinition<HttpSinkOptions, HttpClient> = {
   },
   recordsPerRequest: ({ recordsPerRequest = RECORDS_PER_REQUEST }) => recordsPerRequest,
   stepTimeoutMs: ({ timeoutMs = TIMEOUT_MS }) => timeoutMs,
+  targetOf(options) {
+    const targets = new HttpTargets(options);
+    return targets.isFixed ? undefined : (record, partition) => targets.textOf(record, partition);
+  },
   connect: async () => new HttpClient(),
   test: ({ url, headers = {}, timeoutMs = TIMEOUT_MS }, _context, call) =>
-    probeEndpoint({ url, headers, timeoutMs }, call),
+    probeEndpoint({ url: withoutTemplates(url), headers: withoutTemplatesIn(headers), timeoutMs }, call),
   open: async (options, context) => new HttpWriter(options, context),
 };
+
+/** The text with `x` in place of what records fill. */
+const withoutTemplates = (text: string): string => text.replaceAll(/\{\{.*?\}\}/g, "x");
+const withoutTemplatesIn = (headers: HttpHeaders): HttpHeaders =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, withoutTemplates(value)]));
 
 const invalid = (message: string, options?: ErrorOptions): ConfigurationError =>
   new ConfigurationError("INVALID_CONFIGURATION", message, options);

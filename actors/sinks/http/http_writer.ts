@@ -20,6 +20,7 @@ import type {
   WriteOutcome,
   WriteProblem,
 } from "../sink.ts";
+import { templateRejection } from "../template.ts";
 import { type AnswerOverrides, retryDelay, verdictOf } from "./http_answer.ts";
 import type { HttpClient } from "./http_client.ts";
 import { type Answer, type Exchange, HttpPoster } from "./http_exchange.ts";
@@ -27,6 +28,7 @@ import { type FailureOptions, failuresIn, type RecordFailure } from "./http_fail
 import { type HttpHeaders, headerIn } from "./http_headers.ts";
 import type { RedirectOptions } from "./http_redirects.ts";
 import { type HttpFormat, prepareRequest, startOf } from "./http_request.ts";
+import { HttpTargets, type Target } from "./http_target.ts";
 
 export interface HttpSinkOptions {
   readonly url: string;
@@ -52,11 +54,13 @@ export class HttpWriter implements SinkWriter {
   readonly #options: HttpSinkOptions;
   readonly #context: SinkContext<HttpClient>;
   readonly #poster: HttpPoster;
+  readonly #targets: HttpTargets;
 
   constructor(options: HttpSinkOptions, context: SinkContext<HttpClient>) {
     this.#options = options;
     this.#context = context;
     const { url, redirects, timeoutMs = TIMEOUT_MS, failures } = options;
+    this.#targets = new HttpTargets(options);
     const bounds =
       failures === undefined
         ? { bodyBytesMax: BODY_BYTES_MAX, bodyWithinMs: Math.min(timeoutMs, BODY_WITHIN_MS) }
@@ -94,13 +98,16 @@ export class HttpWriter implements SinkWriter {
 
   /** Sends one request, whose first record has index `count`. Undefined once all its records are taken. */
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
-    const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
+    const { format = "ndjson" } = this.#options;
     const { partition, replay } = this.#context;
     // The cut is older than the format `object`: the records go one by one, as after a refusal.
     if (format === "object" && records.length > 1) {
       const reason = "'format: object' takes one record a request";
       return stopped(count, { kind: "refused_together", count: records.length, reason });
     }
+    const target = this.#targetOf(records, count);
+    if (target.kind !== "target") return target;
+    const { headers: ownHeaders } = target;
     const contentType = headerIn(ownHeaders, "content-type");
     const request = prepareRequest(records, { partition, replay, format, contentType });
     if (request.kind === "rejected") {
@@ -108,7 +115,23 @@ export class HttpWriter implements SinkWriter {
       return stopped(count, { kind: "rejected", records: rejected }); // H3
     }
     const { body, headers } = request;
-    return this.#outcomeOf(await this.#poster.post({ body, headers, ownHeaders }, signal), records.length, count);
+    const address = this.#targets.isFixed ? {} : { url: target.url };
+    const exchange = await this.#poster.post({ body, headers, ownHeaders, ...address }, signal);
+    return this.#outcomeOf(exchange, records.length, count);
+  }
+
+  /** The target that the records share, or why there is none. */
+  #targetOf(records: readonly SinkRecord[], count: number): Extract<Target, { kind: "target" }> | TakenOutcome {
+    const { partition } = this.#context;
+    const [first, ...others] = records.map((record) => this.#targets.of(record, partition));
+    const faults = [first, ...others].flatMap((target, at) =>
+      target?.kind === "fault" ? [templateRejection(at + count, target)] : [],
+    );
+    if (faults.length > 0 || first?.kind !== "target") return stopped(count, { kind: "rejected", records: faults }); // H3
+    if (this.#targets.isFixed || others.every((other) => isSame(other, first))) return first;
+    // The cut is older than the template: the records go one by one, as after a refusal.
+    const reason = "the records of a request must have one target";
+    return stopped(count, { kind: "refused_together", count: records.length, reason });
   }
 
   #outcomeOf(exchange: Exchange, ofRequest: number, count: number): WriteOutcome | undefined {
@@ -157,6 +180,8 @@ export class HttpWriter implements SinkWriter {
     return { ...stopped(count, problemOf(found, count, cannot)), beyond: beyond.map((at) => at + count) };
   }
 }
+
+const isSame = (one: Target, other: Target): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 const stopped = (count: number, problem: WriteProblem): TakenOutcome => ({ kind: "taken", count, problem });
 

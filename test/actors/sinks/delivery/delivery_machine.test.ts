@@ -7,7 +7,7 @@ import {
   type DeliveryLimits,
   type DeliveryMessage,
 } from "../../../../actors/sinks/delivery/delivery_messages.ts";
-import type { TakenOutcome } from "../../../../actors/sinks/sink.ts";
+import type { SinkRecord, TakenOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
 
 function script(limits: Partial<DeliveryLimits> = {}) {
@@ -442,6 +442,21 @@ test("D13: after a restart records up to the end of the stored cut are cut alike
   assert.equal(writeOf(tell(records(2, 3, 9))).requests, [2, 2]);
   const [next] = tell(WRITTEN);
   assert.equal(next, { type: "store_cut", cut: { end: position(1, 9), recordsPerRequest: 3, taken: [] } });
+});
+
+test("D13: records of different targets never share a request, and a record whose outputs differ goes alone", () => {
+  const target = ["a", "a", "b", "b", "b", "a"];
+  const targetOf = ({ position, index }: SinkRecord) => `${target[Number(position.offset)]}${index}`;
+  const tell = script({ recordsPerRequest: 3, targetOf });
+  tell({ type: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 5));
+  assert.equal(writeOf(tell({ type: "cut_stored" })).requests, [2, 3, 1]);
+  tell(WRITTEN);
+  const outputs = [0, 1].map((index) => ({ position: position(1, 6), index, event: {}, timeMs: 0 }));
+  const split = { position: position(1, 6), outputs, sizeBytes: 10, appendedAtMs: 0 };
+  tell({ ...records(2, 0, 0), items: [split] } as DeliveryMessage);
+  assert.equal(writeOf(tell({ type: "cut_stored" })).requests, [1, 1]);
 });
 
 test("D13: a cut for all records is stored again once a batch may hold more of them, and tells how many", () => {

@@ -72,6 +72,24 @@ test("by default each record has its own key, however records were batched", () 
     assert.equal(keys.slice(2, 4), keys.slice(4));
   }));
 
+test("a template in the address and in a header follows the record that it is written for", () =>
+  withServer(ok, async (write, seen, port) => {
+    const url = `http://127.0.0.1:${port}/in/{{event.sensor}}?at={{partition}}`;
+    const batch = sinkBatch(1, 0, 1);
+    const sensors = ["a/b", "c"];
+    const records = batch.records.map((record, at) => ({ ...record, event: { sensor: sensors[at] } }));
+    const options = { url, headers: { "x-stream": "{{stream}}-{{event.sensor}}" } };
+    assert.equal(await write(cut({ ...batch, records }, 1, 1), options), { kind: "written" });
+    assert.equal(
+      seen.map(({ path }) => path),
+      ["/in/a%2Fb?at=0", "/in/c?at=0"],
+    );
+    assert.equal(
+      seen.map(({ headers }) => headers["x-stream"]),
+      ["readings-a/b", "readings-c"],
+    );
+  }));
+
 test("records share requests as the batch says: a request's key names its first and last record, and how many it holds", () =>
   withServer(ok, async (write, seen) => {
     assert.equal(await write(cut(sinkBatch(1, 0, 5), 4, 2)), { kind: "written" });
