@@ -147,6 +147,8 @@ export type OutboxEffect =
 
 export type OutboxReport =
   | { readonly kind: "covered"; readonly progress: OutboxProgress; readonly outputs: number }
+  /** All outputs up to this record of the first input are in the outbox. The stored progress may be further back. */
+  | { readonly kind: "reached"; readonly end: Position | undefined }
   | { readonly kind: "retry"; readonly reason: string; readonly delayMs: number }
   /** `stream` names a further input. */
   | { readonly kind: "trimmed"; readonly firstOffset: number; readonly stream?: string }
@@ -216,8 +218,10 @@ function opened(state: OutboxState, message: Extract<OutboxMessage, { type: "ope
   state.pending = undefined;
   state.phase = "idle";
   state.hasMore = true;
-  return [state, next(state)];
+  return [state, [reached(state.covered), ...next(state)]];
 }
+
+const reached = (end: Position | undefined): OutboxEffect => ({ type: "report", report: { kind: "reached", end } });
 
 function next(state: OutboxState): readonly OutboxEffect[] {
   if (state.phase !== "idle") return [];
@@ -281,9 +285,10 @@ function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }
   state.silentInputs += message.inputs;
   const outputs = sequenced(state, message.outputs);
   const isSilent = outputs.length === 0 && message.hasChanges !== true;
-  if (isRebuilding(state, end) || (isSilent && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)) {
+  const isBehind = isRebuilding(state, end);
+  if (isBehind || (isSilent && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)) {
     state.phase = "idle";
-    return [state, next(state)];
+    return [state, isBehind ? next(state) : [reached(end), ...next(state)]];
   }
   const isDue = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
   const takesSnapshot = isExact || isDue;

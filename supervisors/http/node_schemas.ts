@@ -61,7 +61,9 @@ export const SINKS_ROUTE: FastifySchema = {
               partition: schema.count("Partition."),
               state: schema.wordOf(["opening", "delivering", "retrying", "fenced", "stopped"]),
               nextOffset: schema.count("Each record before it is in the sink, was filtered out, or was set aside."),
-              lagRecords: schema.count("Records committed and not yet delivered."),
+              lagRecords: schema.count(
+                "Records that the pipeline has not read yet, and outputs that are not yet delivered.",
+              ),
               deliveredRecords: schema.count("Records written since this node began with the partition."),
               deadLetters: schema.count("Records set aside since this node began with the partition."),
               deadLettersStored: schema.count("Dead letters in the partition now."),

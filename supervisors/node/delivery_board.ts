@@ -1,4 +1,5 @@
 /** Where each sink stands in each partition: filled by the deliveries' reports, read by metrics, the page and the CLI. */
+import type { Channel } from "../../actors/log/log.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
@@ -16,7 +17,10 @@ export interface DeliveryStanding {
   readonly needsPerson?: true;
   /** Sequence of the next record to deliver: each earlier record is in the sink, was filtered out, or was set aside. */
   readonly nextOffset: number;
-  /** Records committed and not yet delivered. */
+  /**
+   * Records committed and not yet delivered. With a pipeline that stores its outputs: the records that it has not read
+   * yet, and the outputs that are not yet delivered.
+   */
   readonly lagRecords: number;
   /** Since this node began to deliver the partition. */
   readonly deliveredRecords: number;
@@ -31,14 +35,26 @@ export interface DeliveryStanding {
 /** The part of a standing that its delivery reports. */
 type Reported = Omit<DeliveryStanding, "sink" | "stream" | "partition" | "lagRecords" | "deadLettersStored">;
 
+/** Where a delivery reads: the records of its partition, or the outputs that a pipeline stores beside them. */
+export interface DeliveryOrigin {
+  readonly channel: Channel;
+  /** The pipeline that stores the outputs. */
+  readonly pipeline?: string;
+}
+
 interface Standing {
   readonly sink: string;
+  readonly origin: DeliveryOrigin;
   feed: PartitionFeed;
   reported: Reported;
 }
 
+const RECORDS: DeliveryOrigin = { channel: "records" };
+
 export class DeliveryBoard {
   readonly #standings = new Map<string, Standing>();
+  /** How far a pipeline has read a partition: the offset of its next record. */
+  readonly #reached = new Map<string, number>();
   readonly #nowMs: () => number;
   readonly #isOwned: (partition: PartitionReference) => boolean;
 
@@ -48,8 +64,13 @@ export class DeliveryBoard {
     this.#isOwned = isOwned;
   }
 
-  report(sink: string, feed: PartitionFeed, report: DeliveryReport): void {
-    const standing = this.#of(sink, feed);
+  /** A pipeline that stores its outputs has read the partition's records before `nextOffset`. */
+  reached(pipeline: string, { partition }: Pick<PartitionFeed, "partition">, nextOffset: number): void {
+    this.#reached.set(`${pipeline} ${partitionName(partition)}`, nextOffset);
+  }
+
+  report(sink: string, feed: PartitionFeed, report: DeliveryReport, origin: DeliveryOrigin = RECORDS): void {
+    const standing = this.#of(sink, feed, origin);
     standing.feed = feed;
     standing.reported = this.#after(standing.reported, report);
   }
@@ -89,19 +110,31 @@ export class DeliveryBoard {
   }
 
   *standings(): Iterable<DeliveryStanding> {
-    for (const { sink, feed, reported } of this.#standings.values()) {
+    for (const { sink, feed, origin, reported } of this.#standings.values()) {
       const { stream, partition } = feed.partition;
       if (!this.#isOwned(feed.partition)) continue;
-      const lagRecords = Math.max(0, feed.committedOffset("records") - reported.nextOffset);
+      const undelivered = Math.max(0, feed.committedOffset(origin.channel) - reported.nextOffset);
+      const lagRecords = undelivered + this.#unread(feed, origin);
       yield { sink, stream, partition, ...reported, lagRecords, deadLettersStored: lettersIn(feed, sink) };
     }
   }
 
-  #of(sink: string, feed: PartitionFeed): Standing {
+  #unread(feed: PartitionFeed, { pipeline }: DeliveryOrigin): number {
+    if (pipeline === undefined) return 0;
+    const nextOffset = this.#reached.get(`${pipeline} ${partitionName(feed.partition)}`) ?? 0;
+    return Math.max(0, feed.committedOffset("records") - nextOffset);
+  }
+
+  #of(sink: string, feed: PartitionFeed, origin: DeliveryOrigin): Standing {
     const key = `${sink} ${partitionName(feed.partition)}`;
     let standing = this.#standings.get(key);
     if (standing === undefined) {
-      standing = { sink, feed, reported: { state: "opening", nextOffset: 0, deliveredRecords: 0, deadLetters: 0 } };
+      standing = {
+        sink,
+        origin,
+        feed,
+        reported: { state: "opening", nextOffset: 0, deliveredRecords: 0, deadLetters: 0 },
+      };
       this.#standings.set(key, standing);
     }
     return standing;

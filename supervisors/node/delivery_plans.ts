@@ -3,7 +3,6 @@
  * what they report. Steps are compiled here, once, before anything starts.
  */
 import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
-import type { Channel } from "../../actors/log/log.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { traceFields } from "../../actors/observers/trace_fields.ts";
@@ -26,7 +25,7 @@ import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { sinkOf } from "../configuration/kinds.ts";
 import { checkSink } from "../configuration/sink_check.ts";
-import type { DeliveryBoard } from "./delivery_board.ts";
+import type { DeliveryBoard, DeliveryOrigin } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
 import { FurtherInputs, type FurtherStream } from "./further_inputs.ts";
 import type { SinkClients } from "./sink_clients.ts";
@@ -119,8 +118,7 @@ interface OutboxReading {
 }
 
 /** The feed of a pipeline's sinks: the stream's records, or the results that were computed once (E13). */
-export interface DeliveryInput {
-  readonly channel: Channel;
+export interface DeliveryInput extends DeliveryOrigin {
   readonly run: BatchSteps;
   /** True where all deliveries with this input have the same items. */
   readonly isShared: boolean;
@@ -136,6 +134,7 @@ const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"]): Deliv
 
 const outboxInput = (pipeline: string): DeliveryInput => ({
   channel: outboxChannel(pipeline),
+  pipeline,
   run: readOutbox,
   isShared: true,
   timeOf: (record) => (record as OutboxRecord).timeMs,
@@ -150,7 +149,7 @@ function planOutbox(
   pipeline: Pipeline,
   { timeOf, time, further }: OutboxReading,
   { hidden }: Pick<Configuration, "hidden">,
-  { log, metrics, directory }: DeliveryParts,
+  { log, metrics, directory, board }: DeliveryParts,
 ): StreamDeliveries {
   const consumer = outboxConsumer(pipeline.name);
   const hide = (text: string) => hidden.hide(text);
@@ -163,12 +162,17 @@ function planOutbox(
       const about = { pipeline: pipeline.name, partition: partitionName(feed.partition) };
       const inputs = new FurtherInputs(further, feed.partition.partition, consumer, directory);
       const observe = (report: OutboxReport): void => {
+        if (report.kind === "reached") {
+          board.reached(pipeline.name, feed, (report.end?.offset ?? -1) + 1);
+          return;
+        }
         if (report.kind !== "covered") {
           const level = report.kind === "retry" ? "warn" : "error";
           log(level, `the pipeline's input: ${report.kind}`, { ...about, ...report });
           return;
         }
         outputs.add(report.outputs);
+        board.reached(pipeline.name, feed, (report.progress.covered?.offset ?? -1) + 1);
         inputs.covered(report.progress.others ?? []);
         // Retention keeps every record after the snapshot, as a restart computes from there.
         const needed = report.progress.snapshotAt;
@@ -199,7 +203,7 @@ function planSink(
   return {
     consumers: [consumer],
     start: (feed, owner) => {
-      const report = reporter(name, feed, parts);
+      const report = reporter(name, feed, parts, input);
       const progress = deliveryProgress(consumer, feed, owner, input.channel);
       const observe = (event: DeliveryReport) => {
         report(event);
@@ -261,7 +265,12 @@ export function sinkDelivery(
 }
 
 /** Counts and logs a delivery's reports, and keeps the delivery's standing on the board. */
-function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deliverySeconds }: DeliveryParts) {
+function reporter(
+  sink: string,
+  feed: PartitionFeed,
+  { metrics, log, board, deliverySeconds }: DeliveryParts,
+  origin: DeliveryOrigin,
+) {
   const labels = { sink, stream: feed.partition.stream };
   const delivered = metrics.counter("headrace_records_delivered_total", "Records written to a sink", labels);
   const retries = metrics.counter(
@@ -272,7 +281,7 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deli
   const letters = metrics.counter("headrace_dead_letters_total", "Records that a sink set aside", labels);
   const about = { sink, partition: partitionName(feed.partition) };
   return (report: DeliveryReport): void => {
-    board.report(sink, feed, report);
+    board.report(sink, feed, report, origin);
     logReport(log, about, report);
     if (report.kind === "delivered") {
       delivered.add(report.batch.records);

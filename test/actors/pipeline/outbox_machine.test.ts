@@ -298,4 +298,18 @@ test("B5: tables stay as they were stored where the input lost its tail", () => 
   assert.equal(state.covered, position(5, 0));
 });
 
+test("inputs without outputs are told as read, though their progress is not stored; those run again after a restart are not", () => {
+  const reachedBy = (covered: Position, snapshotAt: Position, end: Position) => {
+    const state = createOutbox(SNAPSHOTS);
+    stepOutbox(state, { type: "begin" }, 0);
+    const [, first] = stepOutbox(state, { type: "opened", progress: { covered, snapshotAt }, last: undefined }, 0);
+    stepOutbox(state, { type: "read_records", hasWork: true }, 0);
+    const [, then] = stepOutbox(state, { type: "ran", end, inputs: 1, outputs: [], isStateSmall: true }, 0);
+    const reports = [...first, ...then].flatMap((effect) => (effect.type === "report" ? [effect.report] : []));
+    return reports.map((report) => (report.kind === "reached" ? report.end : report.kind));
+  };
+  assert.equal(reachedBy(position(1, 5), position(1, 5), position(1, 8)), [position(1, 5), position(1, 8)]);
+  assert.equal(reachedBy(position(1, 5), position(1, 2), position(1, 4)), [position(1, 5)]);
+});
+
 test.run();

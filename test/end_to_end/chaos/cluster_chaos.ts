@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
+import type { Log } from "../../../actors/log/log.ts";
 import { Consumer } from "../../../protocols/client/consumer/consumer.ts";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/frames.ts";
@@ -26,6 +27,7 @@ import { seededRandom } from "../../support/seeded_random.ts";
 import { ClusterFaults } from "./cluster_chaos_faults.ts";
 import { checkRequests, judge, StreamHistory } from "./cluster_chaos_history.ts";
 import { ProducerProcess } from "./cluster_chaos_producers.ts";
+import { checkTallies, readTallies, TALLIES, type TalliedEvent, tallyPipeline } from "./cluster_chaos_tallies.ts";
 
 export interface ClusterChaosOptions {
   readonly seconds: number;
@@ -49,6 +51,8 @@ export interface ClusterChaosResult {
   readonly stored: number;
   readonly archived: number;
   readonly posted: number;
+  /** How many windows were counted. */
+  readonly tallies: number;
   /** How many events were lost with a tail, as their tier allows, and were reported. */
   readonly lostWithTail: number;
   /** Time from the end of the faults until everything was at rest. */
@@ -59,6 +63,7 @@ const NODES_FIRST = 3;
 const NODES_MAX = 5;
 /** `ledger` loses no event when Redis fails over. `readings` may lose a tail, and reports it. */
 const STREAMS = { ledger: 12, readings: 8 } as const;
+const SINKS_OF: Readonly<Record<keyof typeof STREAMS, number>> = { ledger: 3, readings: 2 };
 const SETTLE_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;
 /** One in this many events of `ledger` is posted. The number has no common factor with the number of partitions. */
@@ -71,14 +76,18 @@ log: { type: redis, url: "${redisUrl}" }
 streams:
   ledger: { partitions: ${STREAMS.ledger}, durability: { replicas: 1 }, schema: ${schema} }
   readings: { partitions: ${STREAMS.readings}, durability: everysec, schema: ${schema} }
+  ${TALLIES.stream}: { partitions: ${TALLIES.partitions}, durability: everysec }
 sinks:
   archive_ledger: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
   archive_readings: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
   hook: { type: http, url: "http://127.0.0.1:${endpointPort}/", timeoutMs: 1000 }
+  ${TALLIES.stream}: { type: stream, stream: ${TALLIES.stream} }
 pipelines:
   keep_ledger: { from: ledger, to: [archive_ledger] }
   keep_readings: { from: readings, to: [archive_readings] }
   post: { from: ledger, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
+  tally_ledger: ${tallyPipeline("ledger")}
+  tally_readings: ${tallyPipeline("readings")}
 `;
 
 /**
@@ -225,9 +234,19 @@ class ClusterChaos {
     this.#say("the producers have ended");
     await this.#atRest();
     await this.#sendFresh();
-    await this.#delivered();
-    const settledAfterMs = Math.round(performance.now() - overAtMs);
-    this.#say("everything is at rest");
+    const log = await openLog(await configurationOf(this.#yaml, this.#folder));
+    try {
+      await this.#delivered(log);
+      const settledAfterMs = Math.round(performance.now() - overAtMs);
+      this.#say("everything is at rest");
+      await this.#stop();
+      return { ...(await this.#judge(log)), settledAfterMs };
+    } finally {
+      await log.close();
+    }
+  }
+
+  async #stop(): Promise<void> {
     for (const consumer of this.#consumers) consumer.close();
     for (const node of this.#nodes.filter(({ isRunning }) => isRunning)) {
       const ending = await node.stop();
@@ -236,7 +255,6 @@ class ClusterChaos {
     for (const ending of this.#nodes.flatMap(({ endings }) => endings)) {
       this.#problems.push({ kind: "untold", detail: ending });
     }
-    return { ...(await this.#judge()), settledAfterMs };
   }
 
   async #unlessAborted<Value>(work: Promise<Value>): Promise<Value> {
@@ -297,21 +315,28 @@ class ClusterChaos {
     if (!isDone) throw new Error(`Cannot go on as fresh events must be acknowledged within ${SETTLE_WITHIN_MS} ms`);
   }
 
-  /** Waits until every sink and every reader stands at the end of the log. */
-  #delivered(): Promise<void> {
+  /** Waits until every sink and every reader stands at the end of the log, and every window has closed. */
+  #delivered(log: Log): Promise<void> {
     return this.#eventually("sinks and readers stand at the end of the log", async () => {
       const live = this.#nodes.filter(({ isRunning }) => isRunning);
       const { partitions } = await live[0]!.overview();
+      let counted = 0;
       const standings = new Map<string, readonly Standing[]>();
       for (const node of live) standings.set(node.name, (await node.json<{ sinks: Standing[] }>("/v1/sinks")).sinks);
       for (const { stream, partition, owner = "" } of partitions) {
+        if (stream === TALLIES.stream) continue;
         const node = live.find(({ name }) => name === owner);
         if (node === undefined) return `${stream}/${partition} is owned by ${owner}`;
         const path = `/v1/streams/${stream}/partitions/${partition}/records?limit=1`;
         const { endOffset } = await node.json<{ endOffset: number }>(path);
         const own = standings.get(owner)?.filter((one) => one.stream === stream && one.partition === partition) ?? [];
-        if (own.length !== (stream === "ledger" ? 2 : 1)) return `${stream}/${partition} has ${own.length} sinks`;
-        const behind = own.find(({ nextOffset, state }) => nextOffset !== endOffset || state !== "delivering");
+        if (own.length !== SINKS_OF[stream as keyof typeof STREAMS]) {
+          return `${stream}/${partition} has ${own.length} sinks`;
+        }
+        counted += endOffset;
+        const isBehind = ({ sink, nextOffset, lagRecords, state }: Standing) =>
+          state !== "delivering" || (sink === TALLIES.stream ? lagRecords > 0 : nextOffset !== endOffset);
+        const behind = own.find(isBehind);
         if (behind !== undefined) return `the log ends at ${endOffset}: ${JSON.stringify(behind)}`;
         const history = this.#histories.find((one) => one.stream === stream)!;
         for (const { reader, partition: of, observations } of history.readers) {
@@ -321,7 +346,8 @@ class ClusterChaos {
           }
         }
       }
-      return undefined;
+      const tallied = (await readTallies(log)).reduce((sum, { count }) => sum + count, 0);
+      return tallied === counted ? undefined : `windows count ${tallied} of ${counted} records`;
     });
   }
 
@@ -336,12 +362,11 @@ class ClusterChaos {
     throw new Error(`Cannot go on as within ${SETTLE_WITHIN_MS} ms it must come about that ${what}: ${missing}`);
   }
 
-  async #judge(): Promise<Omit<ClusterChaosResult, "settledAfterMs">> {
-    const configuration = await configurationOf(this.#yaml, this.#folder);
-    const log = await openLog(configuration);
+  async #judge(log: Log): Promise<Omit<ClusterChaosResult, "settledAfterMs">> {
     const totals = { sent: 0, acked: 0, stored: 0, archived: 0, lostWithTail: 0 };
     const problems = [...this.#problems];
     let posted: readonly string[] = [];
+    const stored: TalliedEvent[] = [];
     for (const history of this.#histories) {
       const judged = await judge(history, log, join(this.#folder, "archive"));
       problems.push(...judged.problems);
@@ -350,12 +375,15 @@ class ClusterChaos {
       totals.stored += judged.stored.length;
       totals.archived += judged.archived;
       totals.lostWithTail += judged.lostWithTail;
-      if (history.stream === "ledger") posted = judged.stored.filter(isPosted);
+      if (history.stream === "ledger") posted = judged.stored.map(({ id }) => id).filter(isPosted);
+      stored.push(...judged.stored.map((event) => ({ ...event, stream: history.stream })));
     }
-    await log.close();
+    const tallies = await readTallies(log);
+    problems.push(...checkTallies(tallies, stored, numberOf));
     problems.push(...(await checkRequests(this.#requestsFile, posted)));
     const faults = this.#faults?.counts ?? {};
-    return { problems, faults, timeline: this.timeline, folder: this.#folder, posted: posted.length, ...totals };
+    const counts = { posted: posted.length, tallies: tallies.length, ...totals };
+    return { problems, faults, timeline: this.timeline, folder: this.#folder, ...counts };
   }
 
   /** Ends all processes that were started here, whatever their state. */
@@ -376,16 +404,18 @@ class ClusterChaos {
 }
 
 interface Standing {
+  readonly sink: string;
   readonly stream: string;
   readonly partition: number;
   readonly nextOffset: number;
+  readonly lagRecords: number;
   readonly state: string;
 }
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/**
- * Whether the pipeline's filter lets the event through, by the number at the end of its id. A fresh event has
- * `HOOK_EVERY`.
- */
-const isPosted = (id: string): boolean => id.startsWith("fresh-") || Number(id.split("-").at(-1)) % HOOK_EVERY === 0;
+/** The field `n` of an event, by its id. */
+const numberOf = (id: string): number => (id.startsWith("fresh-") ? HOOK_EVERY : Number(id.split("-").at(-1)));
+
+/** Whether the pipeline's filter lets the event through. */
+const isPosted = (id: string): boolean => numberOf(id) % HOOK_EVERY === 0;

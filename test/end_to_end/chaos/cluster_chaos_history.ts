@@ -52,8 +52,8 @@ export class StreamHistory {
 
 export interface Judgement {
   readonly problems: readonly Problem[];
-  /** Ids of the events that the log holds. */
-  readonly stored: readonly string[];
+  /** The events that the log holds. */
+  readonly stored: readonly LoggedEvent[];
   readonly archived: number;
   /** How many events were lost with a tail, and were reported. */
   readonly lostWithTail: number;
@@ -92,7 +92,7 @@ export async function judge(history: StreamHistory, log: Log, archive: string): 
   problems.push(...checkEnds(history, logged));
   return {
     problems: problems.map(({ kind, detail }) => ({ kind, detail: `${history.stream}: ${detail}` })),
-    stored: logged.map(({ id }) => id),
+    stored: logged,
     archived: sinks.reduce((sum, { records }) => sum + records.length, 0),
     lostWithTail: lostWithTail.size,
   };
@@ -165,7 +165,8 @@ export async function checkRequests(file: string, posted: readonly string[]): Pr
   return problems;
 }
 
-async function* readAll(log: Log, stream: string, partition: number, channel: Channel) {
+/** The records of one channel of a partition, from the first one on. */
+export async function* readAll(log: Log, stream: string, partition: number, channel: Channel) {
   const reference = { stream, partition: partitionId(partition) };
   let after: Position | undefined;
   for (;;) {

@@ -20,7 +20,7 @@ function standingAfter(...reports: DeliveryReport[]) {
 }
 
 const retry = { kind: "retry", what: "write", reason: "the answer is 401", delayMs: 50 } as const;
-const delivered: DeliveryReport = {
+const delivered: Extract<DeliveryReport, { kind: "delivered" }> = {
   kind: "delivered",
   batch: { end: position(1, 1), inputs: 2, records: 2, oldestAppendedAtMs: 4_000 },
 };
@@ -37,6 +37,23 @@ test("once a batch is delivered the reason is gone, and the lag is what is left"
     delivered,
   );
   assert.equal([state, reason, needsPerson, lagRecords, lastDelayMs], ["delivering", undefined, undefined, 1, 1_000]);
+});
+
+test("behind a pipeline that stores its outputs, the lag is its unread records and the outputs that are left", () => {
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => true,
+  );
+  const partition = new FakePartition();
+  const origin = { channel: "outbox/count", pipeline: "count" } as const;
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }, { id: 3 }]);
+  partition.store(origin.channel, 1, [{ count: 2 }, { count: 1 }]);
+  const feed = partition.feed(1);
+  board.report("hook", feed, { ...delivered, batch: { ...delivered.batch, end: position(1, 0) } }, origin);
+  board.reached("count", feed, 1);
+  assert.is([...board.standings()][0]?.lagRecords, 4, "three records and an output");
+  board.reached("count", feed, 4);
+  assert.is([...board.standings()][0]?.lagRecords, 1, "an output");
 });
 
 test("a partition that has left this node stands on it no longer, and again once it is back", () => {
