@@ -62,7 +62,7 @@ export interface SourceOptions<Options> {
   readonly keepEveryMs?: number;
 }
 
-export type SourceMessage = { readonly type: "ended"; readonly error: unknown };
+export type SourceMessage = { readonly type: "ended"; readonly error: unknown } | { readonly type: "keep" };
 
 type AnyItem = PlacedItem | NamedItem;
 type AnyBatch = SourceBatch<AnyItem>;
@@ -73,7 +73,14 @@ export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefi
   start(context) {
     const life = new AbortController();
     const failure = new AbortController();
-    const running = run(options, context, life.signal, failure).then(
+    let keep: (() => void) | undefined;
+    // A timer of the actor, so that a node which is gone without a stop, as in the simulation, leaves nothing behind.
+    const keepLater = () => context.after(options.keepEveryMs ?? KEEP_EVERY_MS, { type: "keep" });
+    const keeping = (next: (() => void) | undefined) => {
+      keep = next;
+      if (next !== undefined) keepLater();
+    };
+    const running = run(options, context, life.signal, failure, keeping).then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -82,6 +89,12 @@ export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefi
     });
     return {
       receive(message) {
+        if (message.type === "keep") {
+          if (keep === undefined) return;
+          keep();
+          keepLater();
+          return;
+        }
         throw (
           message.error ??
           new UnavailableError(
@@ -105,6 +118,7 @@ async function run<Options>(
   context: ActorContext<SourceMessage>,
   signal: AbortSignal,
   failure: AbortController,
+  keeping: (keep: (() => void) | undefined) => void,
 ): Promise<void> {
   const { name, shard, definition, report, trouble, lost = () => {} } = options;
   const point = await readResumePoint(options.log, name);
@@ -125,15 +139,14 @@ async function run<Options>(
     setsAsideUnsendable: true, // the reader moves past the record, so it must become a dead letter
     onInDoubt: (_events, error) => failure.abort(error),
   });
-  let keeping: NodeJS.Timeout | undefined;
   try {
     const sender = await unlessAborted(senderOf(options, producer, context), failure.signal);
-    keeping = setInterval(() => sender.keep(), options.keepEveryMs ?? KEEP_EVERY_MS);
+    keeping(sender.keep);
     const settle = settling(options, producer, point, reader, sender, failure.signal);
     await pump(sender, reader.read(AbortSignal.any([signal, failure.signal])), settle, failure);
     failure.signal.throwIfAborted();
   } finally {
-    clearInterval(keeping);
+    keeping(undefined);
     await producer.close({ timeoutMs: failure.signal.aborted ? 0 : CLOSE_WITHIN_MS });
     await closeReader(reader, report);
   }
@@ -152,7 +165,8 @@ async function closeReader(reader: AnyReader, report: SourceContext["log"]): Pro
 interface Sender {
   send(items: readonly AnyItem[], signal: AbortSignal): Promise<number>;
   settle(mark: number): void;
-  keep(): void;
+  /** Called every `keepEveryMs`. */
+  readonly keep?: () => void;
 }
 
 /** O6 */
@@ -171,7 +185,6 @@ async function senderOf<Options>(
         return 0;
       },
       settle: () => {},
-      keep: () => {},
     };
   }
   if (choice === undefined) {

@@ -1,5 +1,5 @@
 /** One life of a source's actor on a `SourceNode`, with all of its effects under the test's control. */
-import type { Actor, ActorContext } from "../../../actors/kernel/actor.ts";
+import type { Actor, ActorContext, Timer } from "../../../actors/kernel/actor.ts";
 import type { NamedItem, PlacedItem, SourceDefinition, SourceReader } from "../../../actors/sources/source.ts";
 import { type SourceMessage, type SourceOptions, sourceActor } from "../../../actors/sources/source_actor.ts";
 import { CrashPoints } from "./crash_points.ts";
@@ -40,6 +40,7 @@ export async function startLife(
   }: LifeOptions = {},
 ): Promise<SourceLife> {
   const ends: unknown[] = [];
+  const timers = new LifeTimers();
   const logged: string[] = [];
   const troubles: (string | undefined)[] = [];
   const actor = await sourceActor({
@@ -59,15 +60,20 @@ export async function startLife(
     trouble: (code) => troubles.push(code),
     onRejected: () => {},
     ...{ acknowledgeWithinMs, keepEveryMs },
-  }).start(contextOf((message) => take(message)));
+  }).start(contextOf((message) => take(message), timers));
   const take = (message: SourceMessage) => {
     try {
       void (actor as Actor<SourceMessage>).receive(message);
     } catch (error) {
       ends.push(error);
+      timers.end();
     }
   };
-  return { points, ends, logged, troubles, stop: async () => actor.stop?.() };
+  const stop = async () => {
+    timers.end();
+    await actor.stop?.();
+  };
+  return { points, ends, logged, troubles, stop };
 }
 
 const carrierOf = (points: CrashPoints): Carrier => ({
@@ -95,14 +101,36 @@ function underControl(definition: TestedSource, points: CrashPoints): TestedSour
   return { ...given, open } as unknown as TestedSource;
 }
 
-function contextOf(tell: (message: SourceMessage) => void): ActorContext<SourceMessage> {
+/** As of an actor: its end cancels them, and none is made afterwards. */
+class LifeTimers {
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #ended = false;
+
+  after(delayMs: number, callback: () => void): Timer {
+    if (this.#ended) return { cancel: () => {} };
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      callback();
+    }, delayMs);
+    this.#timers.add(timer);
+    return { cancel: () => clearTimeout(timer) };
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+}
+
+function contextOf(tell: (message: SourceMessage) => void, timers: LifeTimers): ActorContext<SourceMessage> {
   const refuse = () => {
     throw new Error("not in this life");
   };
   return {
     self: { path: "source", tell, send: async () => true, trySend: () => true },
     path: "source",
-    ...{ spawn: refuse, stopChild: refuse, watch: refuse, unwatch: refuse, after: refuse },
+    ...{ spawn: refuse, stopChild: refuse, watch: refuse, unwatch: refuse },
+    after: (delayMs, message) => timers.after(delayMs, () => tell(message)),
     nowMs: Date.now,
     random: () => 0.5,
     newId: () => `life-${++ids}`,
