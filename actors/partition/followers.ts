@@ -16,12 +16,21 @@ export class Followers {
   readonly #followers = new Map<Follower, () => void>();
   readonly #changed = new Set<Channel>();
   readonly #boundsOf: (channel: Channel) => ChannelBounds | undefined;
+  readonly #settledMs: () => number | undefined;
   readonly #later: () => void;
   #isDue = false;
 
-  /** @param later calls `report` after `REPORT_EVERY_MS` */
-  constructor(boundsOf: (channel: Channel) => ChannelBounds | undefined, later: () => void) {
+  /**
+   * @param settledMs all records with an earlier time of append are committed
+   * @param later calls `report` after `REPORT_EVERY_MS`
+   */
+  constructor(
+    boundsOf: (channel: Channel) => ChannelBounds | undefined,
+    settledMs: () => number | undefined,
+    later: () => void,
+  ) {
     this.#boundsOf = boundsOf;
+    this.#settledMs = settledMs;
     this.#later = later;
   }
 
@@ -35,7 +44,7 @@ export class Followers {
       const endWatch = terminationSourceOf(follower as ActorReference<never>).onTerminated(() => this.remove(follower));
       this.#followers.set(follower, endWatch);
     }
-    if (bounds.length > 0) follower.tell({ type: "committed", bounds });
+    if (bounds.length > 0) follower.tell(this.#reportOf(bounds));
   }
 
   remove(follower: Follower): void {
@@ -63,7 +72,13 @@ export class Followers {
   }
 
   tellAll(bounds: readonly (readonly [Channel, ChannelBounds])[]): void {
-    for (const follower of this.#followers.keys()) follower.tell({ type: "committed", bounds });
+    const report = this.#reportOf(bounds);
+    for (const follower of this.#followers.keys()) follower.tell(report);
+  }
+
+  #reportOf(bounds: CommittedReport["bounds"]): CommittedReport {
+    const settledMs = this.#settledMs();
+    return { type: "committed", bounds, ...(settledMs === undefined ? {} : { settledMs }) };
   }
 
   end(): void {

@@ -38,7 +38,7 @@ export function queueAppends(
 /** P7: appends the waiting batches now, or at the next tick. */
 export function nextAppend(state: PartitionState, nowMs: number): Effects {
   if (state.isGathering) return [];
-  if (!shouldGather(state)) return appendGroup(state);
+  if (!shouldGather(state)) return appendGroup(state, nowMs);
   state.isGathering = true;
   const { gatherEveryMs } = PARTITION_LIMITS;
   return [{ type: "wait", delayMs: gatherEveryMs - (nowMs % gatherEveryMs), message: { type: "gathered" } }];
@@ -55,7 +55,7 @@ function shouldGather({ lastGroup, inFlight, pending }: PartitionState): boolean
 }
 
 /** P2: appends waiting batches, up to the limits of one call, if no append is in flight. */
-export function appendGroup(state: PartitionState): Effects {
+export function appendGroup(state: PartitionState, nowMs: number): Effects {
   if (state.ownership === undefined || state.inFlight.length > 0 || state.pending.length === 0) return [];
   const { groupBytesMax, groupBatchesMax } = PARTITION_LIMITS;
   let sizeBytes = 0;
@@ -67,11 +67,17 @@ export function appendGroup(state: PartitionState): Effects {
     taken += 1;
     if (isAlone) break; // P11
   }
-  state.inFlight = state.pending.splice(0, taken);
+  state.stampedMs = Math.max(state.stampedMs, nowMs); // P13
+  state.inFlight = state.pending.splice(0, taken).map((append) => stamped(append, state.stampedMs));
   state.lastGroup = taken;
   const batches = state.inFlight.map((append) => append.batch);
   return [{ type: "append", ownership: state.ownership, batches, arrivedMs: state.inFlight[0]?.arrivedMs }];
 }
+
+const stamped = (append: PendingAppend, appendedAtMs: number): PendingAppend => ({
+  ...append,
+  batch: { ...append.batch, appendedAtMs },
+});
 
 /** P1: answers the batches in flight as the log has judged them. */
 export function settleAppends(state: PartitionState, { epoch, result }: Told<"appended">): Effects {

@@ -54,6 +54,7 @@ export class OwnedFeed implements PartitionFeed {
   readonly #decoded = new DecodedCache();
   #hasEnded = false;
   #isInDoubt = false;
+  #appendingAtMs: number | undefined;
 
   constructor(log: Log, claim: Claim, hooks: OwnedFeedHooks) {
     this.partition = claim.ownership.partition;
@@ -145,8 +146,16 @@ export class OwnedFeed implements PartitionFeed {
     const addedBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
     this.#extendTail("records", written);
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
+    this.#appendingAtMs = undefined;
     this.#advance("records", endOffset, addedBytes);
   }
+
+  /** Records with this time of append are on their way to the log. */
+  appending(appendedAtMs: number | undefined): void {
+    this.#appendingAtMs = appendedAtMs;
+  }
+
+  readonly settledMs: PartitionFeed["settledMs"] = () => this.#appendingAtMs ?? this.#hooks.nowMs();
 
   /** Outputs of a pipeline are read at once by its sinks. */
   #keepTail({ channel, batches }: AppendRequest, { outcomes }: AppendResult): void {

@@ -55,6 +55,8 @@ export type PartitionRequest =
 export interface CommittedReport {
   readonly type: "committed";
   readonly bounds: readonly (readonly [Channel, ChannelBounds])[];
+  /** Records that are committed later have this time of append or a later one. Absent from a node of an earlier release. */
+  readonly settledMs?: number;
 }
 
 export type PartitionAnswer =

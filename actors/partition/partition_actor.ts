@@ -86,7 +86,11 @@ class PartitionShell implements Shell<PartitionState, PartitionMessage, Partitio
     this.#context = context;
     this.#suspects = suspects;
     const later = () => void context.callAfter(REPORT_EVERY_MS, () => this.#followers.report());
-    this.#followers = new Followers((channel) => this.#feed?.bounds(channel), later);
+    this.#followers = new Followers(
+      (channel) => this.#feed?.bounds(channel),
+      () => this.#feed?.settledMs(),
+      later,
+    );
   }
 
   take(message: PartitionInput, step: (message: PartitionMessage) => void): void {
@@ -143,6 +147,7 @@ class PartitionShell implements Shell<PartitionState, PartitionMessage, Partitio
       case "append": {
         const { epoch } = effect.ownership;
         this.#inFlightSinceMs = effect.arrivedMs;
+        this.#feed?.appending(effect.batches[0]?.appendedAtMs);
         return log
           .append(effect.ownership, { channel: "records", batches: effect.batches })
           .then((result) => context.tell({ type: "appended", epoch, result }));

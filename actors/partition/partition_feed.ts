@@ -23,6 +23,11 @@ export interface PartitionView {
   committedOffset(channel: Channel): Offset;
   bounds(channel: Channel): ChannelBounds;
   /**
+   * All records with an earlier time of append are committed, as far as is known here: a later record has this time or a
+   * later one. In ms since 1970; negative infinity where the owner has not told yet.
+   */
+  settledMs(): number;
+  /**
    * Reads committed batches after a cursor, from the tail cache or the log. Rejects as `Log.read` does.
    *
    * @param inParts the reader uses a part of a large batch, and reads again for the next part

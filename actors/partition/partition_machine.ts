@@ -22,6 +22,8 @@
  *       (`INVARIANT_VIOLATED`), also when it comes again, and the others are written (E25).
  *   P12. Retention by size goes by the bytes that the log stores for each channel, headers and traces included. It never
  *       takes the state of a pipeline, which only the pipeline trims.
+ *   P13. A batch gets its time of append from its owner's clock, as the call leaves, and never an earlier one than the batch
+ *       before. So while nothing is under way, no record comes with an earlier time than the clock's.
  */
 import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
@@ -72,7 +74,7 @@ function effectsOf(state: PartitionState, message: PartitionMessage, nowMs: numb
       return queueAppends(state, message, nowMs);
     case "gathered":
       state.isGathering = false;
-      return appendGroup(state);
+      return appendGroup(state, nowMs);
     case "open_chain":
     case "declare_lost":
       return queueChainCall(state, message);

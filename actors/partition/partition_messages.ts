@@ -68,6 +68,8 @@ export interface PartitionState {
   readonly channels: Map<Channel, ChannelBounds>;
   readonly pending: PendingAppend[];
   inFlight: PendingAppend[];
+  /** The time of append of the batches in flight, or of the last ones, in ms since 1970 (P13). */
+  stampedMs: number;
   /** Batches of the last group. */
   lastGroup: number;
   isGathering: boolean;
@@ -170,6 +172,7 @@ export function createPartition(
     channels: new Map(),
     pending: [],
     inFlight: [],
+    stampedMs: Number.NEGATIVE_INFINITY,
     lastGroup: 0,
     isGathering: false,
     chainCalls: [],

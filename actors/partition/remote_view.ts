@@ -38,6 +38,7 @@ export class RemoteView implements PartitionView {
   #isFollowing = false;
   #again: { cancel(): void } | undefined;
   #hasReport = false;
+  #settledMs = Number.NEGATIVE_INFINITY;
 
   /** Where the owner sends its reports. */
   readonly #reports: LocalReference<CommittedReport>;
@@ -66,6 +67,8 @@ export class RemoteView implements PartitionView {
 
   readonly bounds: PartitionView["bounds"] = (channel) => this.#bounds.get(channel) ?? EMPTY_BOUNDS;
   readonly committedOffset: PartitionView["committedOffset"] = (channel) => this.bounds(channel).endOffset;
+
+  readonly settledMs: PartitionView["settledMs"] = () => this.#settledMs;
 
   /** X1. */
   readonly read: PartitionView["read"] = (channel, after, bytesMax, inParts = false) => {
@@ -109,9 +112,10 @@ export class RemoteView implements PartitionView {
     else this.#follow();
   };
 
-  #take({ bounds }: CommittedReport): void {
+  #take({ bounds, settledMs = Number.NEGATIVE_INFINITY }: CommittedReport): void {
     if (!this.#isFollowing) return;
     this.#hasReport = true;
+    this.#settledMs = Math.max(this.#settledMs, settledMs);
     for (const [channel, of] of bounds) this.#bounds.set(channel, of);
     for (const settle of [...this.#waiting]) settle();
     for (const [channel] of bounds) for (const listener of this.#listeners.get(channel) ?? []) listener();

@@ -147,8 +147,12 @@ export type OutboxEffect =
 
 export type OutboxReport =
   | { readonly kind: "covered"; readonly progress: OutboxProgress; readonly outputs: number }
-  /** All outputs up to this record of the first input are in the outbox. The stored progress may be further back. */
-  | { readonly kind: "reached"; readonly end: Position | undefined }
+  /** All outputs up to these records are in the outbox. The stored progress may be further back. */
+  | {
+      readonly kind: "reached";
+      readonly end: Position | undefined;
+      readonly others: readonly InputProgress[] | undefined;
+    }
   | { readonly kind: "retry"; readonly reason: string; readonly delayMs: number }
   /** `stream` names a further input. */
   | { readonly kind: "trimmed"; readonly firstOffset: number; readonly stream?: string }
@@ -218,10 +222,13 @@ function opened(state: OutboxState, message: Extract<OutboxMessage, { type: "ope
   state.pending = undefined;
   state.phase = "idle";
   state.hasMore = true;
-  return [state, [reached(state.covered), ...next(state)]];
+  return [state, [reached(state.covered, message.progress.others), ...next(state)]];
 }
 
-const reached = (end: Position | undefined): OutboxEffect => ({ type: "report", report: { kind: "reached", end } });
+const reached = (end: Position | undefined, others: readonly InputProgress[] | undefined): OutboxEffect => ({
+  type: "report",
+  report: { kind: "reached", end, others },
+});
 
 function next(state: OutboxState): readonly OutboxEffect[] {
   if (state.phase !== "idle") return [];
@@ -288,7 +295,7 @@ function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }
   const isBehind = isRebuilding(state, end);
   if (isBehind || (isSilent && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)) {
     state.phase = "idle";
-    return [state, isBehind ? next(state) : [reached(end), ...next(state)]];
+    return [state, isBehind ? next(state) : [reached(end, message.others), ...next(state)]];
   }
   const isDue = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
   const takesSnapshot = isExact || isDue;

@@ -50,11 +50,12 @@ interface Standing {
 }
 
 const RECORDS: DeliveryOrigin = { channel: "records" };
+const none = (): number => 0;
 
 export class DeliveryBoard {
   readonly #standings = new Map<string, Standing>();
-  /** How far a pipeline has read a partition: the offset of its next record. */
-  readonly #reached = new Map<string, number>();
+  /** Records that a pipeline has not read yet, by pipeline and partition. */
+  readonly #unread = new Map<string, (feed: PartitionFeed) => number>();
   readonly #nowMs: () => number;
   readonly #isOwned: (partition: PartitionReference) => boolean;
 
@@ -64,9 +65,15 @@ export class DeliveryBoard {
     this.#isOwned = isOwned;
   }
 
-  /** A pipeline that stores its outputs has read the partition's records before `nextOffset`. */
-  reached(pipeline: string, { partition }: Pick<PartitionFeed, "partition">, nextOffset: number): void {
-    this.#reached.set(`${pipeline} ${partitionName(partition)}`, nextOffset);
+  /**
+   * A pipeline that stores its outputs has read the partition's records before `nextOffset`.
+   *
+   * @param unreadElsewhere tells the records that it has not read in its further streams
+   */
+  reached(pipeline: string, { partition }: PartitionFeed, nextOffset: number, unreadElsewhere = none): void {
+    this.#unread.set(`${pipeline} ${partitionName(partition)}`, (feed) => {
+      return Math.max(0, feed.committedOffset("records") - nextOffset) + unreadElsewhere();
+    });
   }
 
   report(sink: string, feed: PartitionFeed, report: DeliveryReport, origin: DeliveryOrigin = RECORDS): void {
@@ -114,15 +121,15 @@ export class DeliveryBoard {
       const { stream, partition } = feed.partition;
       if (!this.#isOwned(feed.partition)) continue;
       const undelivered = Math.max(0, feed.committedOffset(origin.channel) - reported.nextOffset);
-      const lagRecords = undelivered + this.#unread(feed, origin);
+      const lagRecords = undelivered + this.#unreadOf(feed, origin);
       yield { sink, stream, partition, ...reported, lagRecords, deadLettersStored: lettersIn(feed, sink) };
     }
   }
 
-  #unread(feed: PartitionFeed, { pipeline }: DeliveryOrigin): number {
+  #unreadOf(feed: PartitionFeed, { pipeline }: DeliveryOrigin): number {
     if (pipeline === undefined) return 0;
-    const nextOffset = this.#reached.get(`${pipeline} ${partitionName(feed.partition)}`) ?? 0;
-    return Math.max(0, feed.committedOffset("records") - nextOffset);
+    const unread = this.#unread.get(`${pipeline} ${partitionName(feed.partition)}`);
+    return unread?.(feed) ?? feed.committedOffset("records");
   }
 
   #of(sink: string, feed: PartitionFeed, origin: DeliveryOrigin): Standing {

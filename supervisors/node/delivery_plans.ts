@@ -20,7 +20,7 @@ import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.
 import { type BatchSteps, eachRecord, prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
-import { offset, partitionName } from "../../protocols/position.ts";
+import { offset, type Position, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { sinkOf } from "../configuration/kinds.ts";
@@ -161,9 +161,12 @@ function planOutbox(
     start: (feed, owner) => {
       const about = { pipeline: pipeline.name, partition: partitionName(feed.partition) };
       const inputs = new FurtherInputs(further, feed.partition.partition, consumer, directory);
+      const reached = (end: Position | undefined): void =>
+        board.reached(pipeline.name, feed, (end?.offset ?? -1) + 1, () => inputs.unread());
       const observe = (report: OutboxReport): void => {
         if (report.kind === "reached") {
-          board.reached(pipeline.name, feed, (report.end?.offset ?? -1) + 1);
+          inputs.reached(report.others ?? []);
+          reached(report.end);
           return;
         }
         if (report.kind !== "covered") {
@@ -172,8 +175,8 @@ function planOutbox(
           return;
         }
         outputs.add(report.outputs);
-        board.reached(pipeline.name, feed, (report.progress.covered?.offset ?? -1) + 1);
         inputs.covered(report.progress.others ?? []);
+        reached(report.progress.covered);
         // Retention keeps every record after the snapshot, as a restart computes from there.
         const needed = report.progress.snapshotAt;
         owner.tell({

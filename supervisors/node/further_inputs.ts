@@ -18,6 +18,7 @@ export class FurtherInputs {
   readonly #entries: readonly (DirectoryEntry | undefined)[];
   readonly #consumer: string;
   #told: readonly InputProgress[] = [];
+  #reached: readonly InputProgress[] = [];
 
   constructor(
     streams: readonly FurtherStream[],
@@ -38,9 +39,23 @@ export class FurtherInputs {
     });
   }
 
+  /** The outputs of these records are stored, though the progress may not be. */
+  reached(others: readonly InputProgress[]): void {
+    this.#reached = others;
+  }
+
+  /** Records committed that the pipeline has not read, in streams whose owner is known. */
+  unread(): number {
+    return this.#entries.reduce((sum, entry, at) => {
+      const nextOffset = (this.#reached[at]?.covered?.offset ?? -1) + 1;
+      return sum + Math.max(0, (entry?.view?.committedOffset("records") ?? 0) - nextOffset);
+    }, 0);
+  }
+
   /** The pipeline has stored its progress. */
   covered(others: readonly InputProgress[]): void {
     this.#told = others;
+    this.#reached = others;
     for (const at of others.keys()) this.#tell(at);
   }
 

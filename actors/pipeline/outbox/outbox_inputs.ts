@@ -8,6 +8,8 @@
  *       record, or advances by a tick (watermark W3).
  *   Q3. Only an input that was read to its committed end can tick, once it has brought no record for `idleAfterMs`.
  *   Q4. The watermark of the pipeline is the least one of its inputs.
+ *   Q5. A tick goes no further than the time before which all records of the input have been read. A record whose append
+ *       takes long, on this node or another one, is not late for that.
  */
 import type { Event } from "../../../protocols/event.ts";
 import { comparePositions, cursorBefore, type PartitionReference, type Position } from "../../../protocols/position.ts";
@@ -23,11 +25,13 @@ import { InputWatermark, type TimeSettings } from "../watermark.ts";
 const READ_BYTES_MAX = 262_144;
 /** Records of several inputs that one turn merges at most. */
 const MERGED_ROWS_MAX = 5_000;
+/** Least time between two ticks of an input: a timer of the far future must not keep the node busy. */
+const TICK_EVERY_MS = 200;
 
 export interface OutboxInput {
   readonly partition: PartitionReference;
   /** Undefined while no owner of the partition is known. */
-  view(): Pick<PartitionView, "ready" | "read" | "bounds" | "committedOffset"> | undefined;
+  view(): Pick<PartitionView, "ready" | "read" | "bounds" | "committedOffset" | "settledMs"> | undefined;
   decode(batch: RecordBatch): DecodedBatch;
   timeOf(event: Event, appendedAtMs: number): number;
 }
@@ -50,14 +54,12 @@ const NO_FAILURES: ReadonlyMap<number, StepFailure> = new Map();
 
 export class OutboxInputs {
   readonly #readings: readonly Reading[];
-  readonly #time: TimeSettings;
   readonly #usesTime: boolean;
   /** The last record taken, of any input. */
   #last: Position | undefined;
 
   constructor(inputs: readonly OutboxInput[], time: TimeSettings, usesTime: boolean, nowMs: number) {
     this.#readings = inputs.map((input) => new Reading(input, time, nowMs));
-    this.#time = time;
     this.#usesTime = usesTime || inputs.length > 1;
   }
 
@@ -90,14 +92,13 @@ export class OutboxInputs {
 
   /** Q3. Answers whether a watermark has moved. */
   tick(nowMs: number): boolean {
-    const idle = this.#readings.filter((reading) => reading.idleLeftMs(this.#time, nowMs) === 0);
-    for (const { watermark } of idle) watermark.tick(nowMs);
-    return idle.length > 0;
+    const moved = this.#readings.filter((reading) => reading.tick(nowMs));
+    return moved.length > 0;
   }
 
   /** Time until an idle input can tick, in ms; undefined where none waits for the clock. */
   waitMs(nowMs: number): number | undefined {
-    const left = this.#readings.flatMap((reading) => reading.idleLeftMs(this.#time, nowMs) ?? []);
+    const left = this.#readings.flatMap((reading) => reading.idleLeftMs(nowMs) ?? []);
     return left.length === 0 ? undefined : Math.max(1, Math.min(...left));
   }
 
@@ -196,6 +197,9 @@ class Reading {
   #head: Head | undefined;
   #isAtEnd = false;
   #lastRecordMs: number;
+  #tickedAtMs = Number.NEGATIVE_INFINITY;
+  /** All records of an earlier time of append lie before the end that was read to. */
+  #settledMs = Number.NEGATIVE_INFINITY;
 
   constructor(input: OutboxInput, time: TimeSettings, nowMs: number) {
     this.input = input;
@@ -212,6 +216,7 @@ class Reading {
     this.#head = undefined;
     this.#isAtEnd = false;
     this.#lastRecordMs = nowMs;
+    this.#tickedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   seek(after: Position | undefined): void {
@@ -228,6 +233,7 @@ class Reading {
     this.#isAtEnd = false;
     if (view === undefined) return undefined;
     await view.ready();
+    const settledMs = view.settledMs(); // asked before the records: those that are committed meanwhile may be read or not
     const result = await view.read("records", this.#readTo, READ_BYTES_MAX);
     if (result.kind !== "records") {
       const { epochs } = view.bounds("records");
@@ -236,6 +242,7 @@ class Reading {
       this.#readTo = resume;
       return { ...result, resume };
     }
+    this.#settledMs = settledMs;
     this.#keep(result.batches, nowMs);
     this.#isAtEnd = this.#ahead.length === 0 && (this.#readTo?.offset ?? -1) + 1 >= view.committedOffset("records");
     return undefined;
@@ -252,10 +259,20 @@ class Reading {
     }
   }
 
-  /** Time until the input counts as idle, in ms; undefined for one that has records, or whose end is not known. */
-  idleLeftMs({ idleAfterMs }: TimeSettings, nowMs: number): number | undefined {
+  /** Time until an idle input can tick, in ms; undefined for one that has records, or whose end is not known. */
+  idleLeftMs(nowMs: number): number | undefined {
     if (!this.#isAtEnd || this.#ahead.length > 0) return undefined;
-    return Math.max(0, this.#lastRecordMs + idleAfterMs - nowMs);
+    const dueMs = Math.max(this.#lastRecordMs + this.#time.idleAfterMs, this.#tickedAtMs + TICK_EVERY_MS);
+    return Math.max(0, dueMs - nowMs);
+  }
+
+  /** Q3, Q5. Answers whether the watermark has moved. */
+  tick(nowMs: number): boolean {
+    if (this.idleLeftMs(nowMs) !== 0) return false;
+    this.#tickedAtMs = nowMs;
+    const before = this.watermark.ms;
+    this.watermark.tick(Math.min(nowMs, this.#settledMs));
+    return this.watermark.ms > before;
   }
 
   takeAll(): readonly { readonly batch: DecodedBatch; readonly first: number }[] {

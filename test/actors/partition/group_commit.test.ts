@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { PartitionEffect } from "../../../actors/partition/partition_messages.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { epoch, offset } from "../../../protocols/position.ts";
 import {
@@ -34,6 +35,19 @@ test("P2: batches that arrive while an append is in flight go together in the ne
   const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
   const next = effects.find((effect) => effect.type === "append");
   assert.is(next?.type === "append" && next.batches.length, 3);
+});
+
+test("P13: batches have the time of their owner's clock as they leave, and no earlier one where the clock goes back", () => {
+  const { tell, append } = partitionUnderTest();
+  const timesIn = (effects: readonly PartitionEffect[]) =>
+    effects.flatMap((effect) => (effect.type === "append" ? effect.batches.map((one) => one.appendedAtMs) : []));
+  tell({ type: "claimed", claim: claim(5) });
+  assert.equal(timesIn(append(0)), [1_000]);
+  append(1, 2);
+  assert.equal(timesIn(tell({ type: "appended", epoch: epoch(5), result: written(0) }, 1_700)), [1_700, 1_700]);
+  append(3);
+  const late = tell({ type: "appended", epoch: epoch(5), result: written(1, 2) }, 1_200);
+  assert.equal(timesIn(late), [1_700]);
 });
 
 test("P7: while groups are large, waiting batches go at the next tick; a few senders do not wait", () => {

@@ -84,6 +84,14 @@ test("a reader that follows the partition is answered from the cache, as the log
   assert.is(reads.count, 0);
 });
 
+test("while records are on their way to the log, no later time counts as settled", async () => {
+  const { feed, append } = await owned();
+  feed.appending(-5);
+  assert.is(feed.settledMs(), -5);
+  await append(0, 1);
+  assert.is(feed.settledMs(), 0, "the clock's time");
+});
+
 test("without a reader nothing is cached: a later reader reads the log, and then the cache", async () => {
   const { feed, reads, append, readAfter } = await owned();
   const first = feed.onAdvance("records", () => undefined);

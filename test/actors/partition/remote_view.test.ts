@@ -21,6 +21,7 @@ function viewUnderTest() {
   const later: (() => void)[] = [];
   const followers = new Followers(
     () => bounds(end),
+    () => 1_000 + end,
     () => later.push(() => followers.report()),
   );
   const ends = new Set<(termination: Termination) => void>();
@@ -76,6 +77,14 @@ test("X1: nothing is read past the committed offset that the owner reported", as
     reads.map(({ committedOffset }) => committedOffset),
     [0, 7],
   );
+});
+
+test("the time before which all records are committed is the one that the owner told with them", async () => {
+  const { view, commit } = viewUnderTest();
+  assert.is(view.settledMs(), Number.NEGATIVE_INFINITY);
+  await view.ready();
+  commit(7);
+  assert.is(view.settledMs(), 1_007);
 });
 
 test("X2: a subscriber is told of every advance, and the owner is unfollowed when the last subscriber leaves", async () => {
@@ -146,7 +155,11 @@ test("a follower gets all channels first, then gathered changes, and is forgotte
     },
   } as unknown as ActorReference<CommittedReport>;
   let isDue = 0;
-  const followers = new Followers(bounds.bind(undefined, 4), () => (isDue += 1));
+  const followers = new Followers(
+    bounds.bind(undefined, 4),
+    () => 0,
+    () => (isDue += 1),
+  );
   followers.note("records");
   assert.is(isDue, 0); // nobody follows
   followers.add(follower, [

@@ -26,8 +26,19 @@ import { freePort } from "../../support/redis/redis_server.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 import { ClusterFaults } from "./cluster_chaos_faults.ts";
 import { checkRequests, judge, StreamHistory } from "./cluster_chaos_history.ts";
+import {
+  checkPairs,
+  checkTallies,
+  PAIRS,
+  pairOf,
+  pairPipeline,
+  readPairs,
+  readTallies,
+  TALLIES,
+  type TalliedEvent,
+  tallyPipeline,
+} from "./cluster_chaos_pipelines.ts";
 import { ProducerProcess } from "./cluster_chaos_producers.ts";
-import { checkTallies, readTallies, TALLIES, type TalliedEvent, tallyPipeline } from "./cluster_chaos_tallies.ts";
 
 export interface ClusterChaosOptions {
   readonly seconds: number;
@@ -53,6 +64,8 @@ export interface ClusterChaosResult {
   readonly posted: number;
   /** How many windows were counted. */
   readonly tallies: number;
+  /** How many records of two streams were joined. */
+  readonly pairs: number;
   /** How many events were lost with a tail, as their tier allows, and were reported. */
   readonly lostWithTail: number;
   /** Time from the end of the faults until everything was at rest. */
@@ -62,8 +75,8 @@ export interface ClusterChaosResult {
 const NODES_FIRST = 3;
 const NODES_MAX = 5;
 /** `ledger` loses no event when Redis fails over. `readings` may lose a tail, and reports it. */
-const STREAMS = { ledger: 12, readings: 8 } as const;
-const SINKS_OF: Readonly<Record<keyof typeof STREAMS, number>> = { ledger: 3, readings: 2 };
+const STREAMS = { ledger: 12, readings: 12 } as const;
+const SINKS_OF: Readonly<Record<keyof typeof STREAMS, number>> = { ledger: 4, readings: 2 };
 const SETTLE_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;
 /** One in this many events of `ledger` is posted. The number has no common factor with the number of partitions. */
@@ -77,17 +90,20 @@ streams:
   ledger: { partitions: ${STREAMS.ledger}, durability: { replicas: 1 }, schema: ${schema} }
   readings: { partitions: ${STREAMS.readings}, durability: everysec, schema: ${schema} }
   ${TALLIES.stream}: { partitions: ${TALLIES.partitions}, durability: everysec }
+  ${PAIRS.stream}: { partitions: ${PAIRS.partitions}, durability: everysec }
 sinks:
   archive_ledger: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
   archive_readings: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
   hook: { type: http, url: "http://127.0.0.1:${endpointPort}/", timeoutMs: 1000 }
   ${TALLIES.stream}: { type: stream, stream: ${TALLIES.stream} }
+  ${PAIRS.stream}: { type: stream, stream: ${PAIRS.stream} }
 pipelines:
   keep_ledger: { from: ledger, to: [archive_ledger] }
   keep_readings: { from: readings, to: [archive_readings] }
   post: { from: ledger, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
   tally_ledger: ${tallyPipeline("ledger")}
   tally_readings: ${tallyPipeline("readings")}
+  pair: ${pairPipeline("ledger", "readings")}
 `;
 
 /**
@@ -303,7 +319,10 @@ class ClusterChaos {
       Array.from({ length: partitions }, async (_, partition) => {
         const id = `fresh-${stream}-${partition}`;
         sent.push({ id, producer: "fresh", partition, order: 0 });
-        const { kind } = await producer.sendAndConfirm({ id, n: HOOK_EVERY }, { stream, partition });
+        const { kind } = await producer.sendAndConfirm(
+          { id, n: HOOK_EVERY, pair: pairOfId(id) },
+          { stream, partition },
+        );
         told.set(id, kind === "stored" ? "acked" : "rejected");
       }),
     );
@@ -324,7 +343,7 @@ class ClusterChaos {
       const standings = new Map<string, readonly Standing[]>();
       for (const node of live) standings.set(node.name, (await node.json<{ sinks: Standing[] }>("/v1/sinks")).sinks);
       for (const { stream, partition, owner = "" } of partitions) {
-        if (stream === TALLIES.stream) continue;
+        if (!(stream in STREAMS)) continue;
         const node = live.find(({ name }) => name === owner);
         if (node === undefined) return `${stream}/${partition} is owned by ${owner}`;
         const path = `/v1/streams/${stream}/partitions/${partition}/records?limit=1`;
@@ -335,7 +354,8 @@ class ClusterChaos {
         }
         counted += endOffset;
         const isBehind = ({ sink, nextOffset, lagRecords, state }: Standing) =>
-          state !== "delivering" || (sink === TALLIES.stream ? lagRecords > 0 : nextOffset !== endOffset);
+          state !== "delivering" ||
+          (sink === TALLIES.stream || sink === PAIRS.stream ? lagRecords > 0 : nextOffset !== endOffset);
         const behind = own.find(isBehind);
         if (behind !== undefined) return `the log ends at ${endOffset}: ${JSON.stringify(behind)}`;
         const history = this.#histories.find((one) => one.stream === stream)!;
@@ -378,11 +398,13 @@ class ClusterChaos {
       if (history.stream === "ledger") posted = judged.stored.map(({ id }) => id).filter(isPosted);
       stored.push(...judged.stored.map((event) => ({ ...event, stream: history.stream })));
     }
-    const tallies = await readTallies(log);
+    const [tallies, pairs] = [await readTallies(log), await readPairs(log)];
+    const storedIn = (stream: string) => stored.filter((event) => event.stream === stream);
+    problems.push(...checkPairs(pairs, [storedIn("ledger"), storedIn("readings")], pairOfId));
     problems.push(...checkTallies(tallies, stored, numberOf));
     problems.push(...(await checkRequests(this.#requestsFile, posted)));
     const faults = this.#faults?.counts ?? {};
-    const counts = { posted: posted.length, tallies: tallies.length, ...totals };
+    const counts = { posted: posted.length, tallies: tallies.length, pairs: pairs.length, ...totals };
     return { problems, faults, timeline: this.timeline, folder: this.#folder, ...counts };
   }
 
@@ -416,6 +438,14 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 
 /** The field `n` of an event, by its id. */
 const numberOf = (id: string): number => (id.startsWith("fresh-") ? HOOK_EVERY : Number(id.split("-").at(-1)));
+
+const PARTITIONS_OF_ALL = STREAMS.ledger + STREAMS.readings;
+
+/** The field `pair` of an event, by its id. */
+const pairOfId = (id: string): string => {
+  const at = id.lastIndexOf("-");
+  return id.startsWith("fresh-") ? "fresh" : pairOf(id.slice(0, at), Number(id.slice(at + 1)), PARTITIONS_OF_ALL);
+};
 
 /** Whether the pipeline's filter lets the event through. */
 const isPosted = (id: string): boolean => numberOf(id) % HOOK_EVERY === 0;

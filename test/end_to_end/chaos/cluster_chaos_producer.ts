@@ -10,6 +10,7 @@ import WebSocket from "ws";
 import { HeadraceError } from "../../../protocols/errors.ts";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/frames.ts";
+import { pairOf } from "./cluster_chaos_pipelines.ts";
 
 export interface ProducerPlan {
   readonly id: string;
@@ -59,7 +60,8 @@ function send(order: number): void {
   const name = [stream, partition, order] as const;
   say("sent", ...name);
   open += 1;
-  const event = { id: `${plan.id}-${order}`, n: isInvalid ? "not a number" : order };
+  const pair = pairOf(plan.id, order, targets.length);
+  const event = { id: `${plan.id}-${order}`, n: isInvalid ? "not a number" : order, pair };
   producer.sendAndConfirm(event, { stream, partition, sequence: [0, order, 0] }).then(
     ({ kind }) => {
       open -= 1;

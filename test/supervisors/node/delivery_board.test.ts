@@ -52,6 +52,8 @@ test("behind a pipeline that stores its outputs, the lag is its unread records a
   board.report("hook", feed, { ...delivered, batch: { ...delivered.batch, end: position(1, 0) } }, origin);
   board.reached("count", feed, 1);
   assert.is([...board.standings()][0]?.lagRecords, 4, "three records and an output");
+  board.reached("count", feed, 4, () => 10);
+  assert.is([...board.standings()][0]?.lagRecords, 11, "an output, and the records of another stream");
   board.reached("count", feed, 4);
   assert.is([...board.standings()][0]?.lagRecords, 1, "an output");
 });

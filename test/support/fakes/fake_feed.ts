@@ -29,6 +29,9 @@ export class FakePartition {
   readonly checkpoints = new Map<string, Uint8Array>();
   readonly listeners = new Set<() => void>();
   firstOffset = 0;
+  /** All records with an earlier time of append are stored. */
+  settledMs = Number.POSITIVE_INFINITY;
+
   end(channel: Channel): number {
     const last = this.batches.get(channel)?.at(-1);
     return last === undefined ? 0 : last.firstOffset + last.count;
@@ -81,6 +84,7 @@ export class FakePartition {
       ready: async () => {},
       committedOffset: (channel) => offset(this.end(channel)),
       bounds,
+      settledMs: () => this.settledMs,
       read: async (channel, after) => this.#read(channel, after, bounds(channel)),
       decode: (_channel, batch) => new DecodedBatch(batch),
       seek: async () => undefined,

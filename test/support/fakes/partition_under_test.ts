@@ -45,7 +45,8 @@ export function partitionUnderTest(
     options.consumers ?? [],
     "grant" in options ? options.grant : GRANT,
   );
-  const tell = (message: PartitionMessage): readonly PartitionEffect[] => stepPartition(state, message, 1_000)[1];
+  const tell = (message: PartitionMessage, nowMs = 1_000): readonly PartitionEffect[] =>
+    stepPartition(state, message, nowMs)[1];
   const append = (...ns: number[]) =>
     tell({ type: "append", items: ns.map((n) => ({ requestId: n, batch: batch(n) })), replyTo });
   return { state, tell, append };

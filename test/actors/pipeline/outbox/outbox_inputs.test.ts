@@ -36,7 +36,7 @@ function inputsOf(names: readonly string[]) {
     await inputs.refill(inputs.progress[0]?.covered, nowMs);
     return inputs.take().flatMap(({ batch }) => batch.events.map(({ name, t }) => `${name} ${t}`));
   };
-  return { inputs, store, take, away };
+  return { inputs, store, take, away, partitions };
 }
 
 test("records of two inputs are merged by the latest event time that each has shown, then by their place (Q1)", async () => {
@@ -46,6 +46,23 @@ test("records of two inputs are merged by the latest event time that each has sh
   assert.equal(await take(), ["a 10", "b 15", "a 30", "a 20"]);
   store("a", 50);
   assert.equal(await take(), ["b 30", "b 40"]);
+});
+
+test("a tick goes no further than the records that are known to be committed, and the next one comes a while later (Q5)", async () => {
+  const { inputs, store, take, partitions } = inputsOf(["a", "b"]);
+  const a = partitions.get("a") as FakePartition;
+  a.settledMs = 12; // an append since then is under way
+  store("b", 15);
+  await take(100);
+  inputs.tick(1_000);
+  assert.equal(await take(1_000), [], "a record of 13 may still come");
+  assert.is(inputs.waitMs(1_000), 200);
+  store("a", 13);
+  a.settledMs = 1_100;
+  assert.equal(await take(1_100), ["a 13"]);
+  assert.equal(await take(1_200), []);
+  inputs.tick(2_100);
+  assert.equal(await take(2_100), ["b 15"]);
 });
 
 test("a record waits for an input without records until that one has advanced by a tick (Q2, Q3)", async () => {

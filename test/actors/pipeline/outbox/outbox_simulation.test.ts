@@ -12,6 +12,7 @@ import {
   type Plan,
   reference,
   type Subject,
+  TIME,
   WITHIN_MS,
 } from "./outbox_world.ts";
 
@@ -33,7 +34,17 @@ async function faultOf({ inputs, outputs, isIdleAtTimes }: Ending, subject: Subj
     for (const [at, one] of expected.entries())
       if (found[at] !== one) return `output ${at} is ${found[at]} in place of ${one}`;
   }
-  return subject === COUNT ? countFault(inputs, outputs) : joinFault(inputs, outputs);
+  return latenessFault(inputs, outputs) ?? (subject === COUNT ? countFault : joinFault)(inputs, outputs);
+}
+
+/** A record that lies within `outOfOrderMs` of its append is never late, however long the append took (Q5). */
+function latenessFault(inputs: readonly Input[], outputs: readonly OutboxRecord[]): string | undefined {
+  const timely = inputs.filter(({ timeMs, appendedAtMs }) => timeMs >= appendedAtMs - TIME.outOfOrderMs);
+  const ids = new Set(timely.map(({ event }) => event.id));
+  const late = outputs.find(
+    (output) => "failed" in output && output.failed.code === "LATE_RECORD" && ids.has(output.failed.event.id),
+  );
+  return late === undefined ? undefined : `a timely record is ${shown(late)}`;
 }
 
 /** Each two records that fit are joined once, unless one of them is set aside; and no others. */
@@ -150,6 +161,7 @@ const PLANS: Readonly<Record<string, Plan>> = {
     return { ...batch, watermarks: { ...watermarks, beforeMs: batch.events.map(() => watermarks.beforeMs[0] ?? 0) } };
   }),
   "an idle input holds the watermark for ever": { hasNoTicks: true },
+  "a tick passes an append that is under way": { hidesAppends: true },
 };
 
 for (const [bug, plan] of Object.entries(PLANS)) {

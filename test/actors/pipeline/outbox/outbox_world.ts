@@ -29,7 +29,7 @@ import { seededRandom } from "../../../support/seeded_random.ts";
 import { atRest, turn } from "../../../support/until.ts";
 
 const partitionOf = (stream: string): PartitionReference => ({ stream, partition: partitionId(0) });
-const TIME = { outOfOrderMs: 2_000, skewMs: 60_000 };
+export const TIME = { outOfOrderMs: 2_000, skewMs: 60_000 };
 /** After how long an input is idle, in ms: soon, or not before the last round. */
 const IDLE_AFTER_MS = { often: 1_000, atTheEnd: 6_000, never: 1_000_000_000 };
 const EVERY_MS = 10_000;
@@ -45,6 +45,8 @@ export interface Plan {
   pipeline?(pipeline: Pipeline, nowMs: () => number): Pipeline;
   /** No tick comes to an idle input. */
   readonly hasNoTicks?: boolean;
+  /** Readers do not know of appends under way. */
+  readonly hidesAppends?: boolean;
 }
 
 /** A pipeline under test, and the streams that it reads. */
@@ -113,6 +115,8 @@ export class OutboxWorld {
   readonly #feeds = new Map<string, OwnedFeed>();
   #isCalm = false;
   readonly #listeners = new Set<() => void>();
+  /** Appends whose records have their time of append, and are not stored yet. */
+  readonly #underWay = new Map<string, () => Promise<void>>();
   #needsOwner = false;
   #faults = 0;
 
@@ -155,6 +159,7 @@ export class OutboxWorld {
       this.#world.advance(Math.floor(this.#random() * (isIdleAtTimes ? 3_000 : 400)));
     }
     this.#isCalm = true;
+    for (const stream of this.#subject.streams) await this.#land(stream);
     for (let rounds = 0; rounds < 20; rounds += 1) {
       if (this.#needsOwner) await next();
       this.#world.advance(isIdleAtTimes || rounds > 0 ? EVERY_MS : 0);
@@ -183,6 +188,7 @@ export class OutboxWorld {
   async #own(stream: string): Promise<void> {
     const tier = { tier: "memory", chains: CHAINS } as const;
     const atLeast: Epoch = epoch(this.#world.nowMs());
+    await this.#land(stream);
     this.#feeds.get(stream)?.end();
     const claim = await this.#log.claim(partitionOf(stream), { leaderEpoch: 1, tableVersion: 1 }, atLeast, tier);
     this.#claims.set(stream, claim);
@@ -222,6 +228,7 @@ export class OutboxWorld {
 
   /** Event times follow the clock, some late, some too late, a few far in the future. */
   async #append(stream: string, count: number): Promise<void> {
+    await this.#land(stream);
     const appendedAtMs = this.#world.nowMs();
     const first = this.#inputs.filter((input) => input.stream === stream).length;
     const events = Array.from({ length: count }, (_, at): Event => {
@@ -238,16 +245,27 @@ export class OutboxWorld {
       ...{ sequences: { first: [0, first + 1, 0] as const, count }, schemaVersion: 0, appendedAtMs },
       events: encodeEvents(events, { asRecords: true }),
     };
-    const { outcomes, endOffset } = await this.#log.append(ownership, { channel: "records", batches: [batch] });
-    const [outcome] = outcomes;
-    if (outcome?.kind !== "written")
-      throw new Error(`Cannot go on as the log must write: it answered ${outcome?.kind}`);
-    for (const [index, event] of events.entries()) {
-      const at = position(ownership.epoch, first + index);
-      this.#inputs.push({ stream, at, event, timeMs: timeOf(event), appendedAtMs });
-    }
-    this.#feeds.get(stream)?.advanceRecords([{ batch, ...outcome }], endOffset);
-    for (const listener of this.#listeners) listener();
+    if (this.#plan.hidesAppends !== true) this.#feeds.get(stream)?.appending(appendedAtMs);
+    this.#underWay.set(stream, async () => {
+      const { outcomes, endOffset } = await this.#log.append(ownership, { channel: "records", batches: [batch] });
+      const [outcome] = outcomes;
+      if (outcome?.kind !== "written")
+        throw new Error(`Cannot go on as the log must write: it answered ${outcome?.kind}`);
+      for (const [index, event] of events.entries()) {
+        const at = position(ownership.epoch, first + index);
+        this.#inputs.push({ stream, at, event, timeMs: timeOf(event), appendedAtMs });
+      }
+      this.#feeds.get(stream)?.advanceRecords([{ batch, ...outcome }], endOffset);
+      for (const listener of this.#listeners) listener();
+    });
+    if (!this.#chance(0.3)) await this.#land(stream);
+  }
+
+  /** Ends the append that is under way: before the next one, and before another owner claims. */
+  async #land(stream: string): Promise<void> {
+    const append = this.#underWay.get(stream);
+    this.#underWay.delete(stream);
+    await append?.();
   }
 
   async #outputs(): Promise<OutboxRecord[]> {
