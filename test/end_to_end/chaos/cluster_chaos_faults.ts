@@ -34,13 +34,19 @@ interface Fault {
   begin(): { readonly subject: object; run(): Promise<void> } | undefined;
 }
 
+/** Writes to Redis between these times may be lost. */
+interface Loss {
+  readonly fromMs: number;
+  toMs: number;
+}
+
 export class ClusterFaults {
   readonly counts: Record<string, number> = {};
   readonly #options: FaultsOptions;
   readonly #kinds: readonly Fault[];
   readonly #busy = new Set<object>();
   /** When Redis lost its tail, and when the end of a node's last drain was accepted. */
-  readonly #losses: number[] = [];
+  readonly #losses: Loss[] = [];
   readonly #drainsEnded = new Map<string, number>();
   readonly #failures: Error[] = [];
 
@@ -141,14 +147,12 @@ export class ClusterFaults {
       }),
       ofRedis("Redis died and its replica took over", async () => {
         this.#say("Redis dies and its replica takes over");
-        this.#losses.push(performance.now());
-        await pair.loseMaster(0);
+        await this.#lose(0);
       }),
       ofRedis("Redis died and its replica lacked the tail", async () => {
         const forMs = between(100, 1_500);
         this.#say(`Redis dies and its replica lacks ${forMs} ms`);
-        this.#losses.push(performance.now());
-        await pair.loseMaster(forMs);
+        await this.#lose(forMs);
       }),
       this.#added(),
       this.#stopped(),
@@ -208,7 +212,14 @@ export class ClusterFaults {
    */
   mayHaveLostTheEndOfDrain(node: string): boolean {
     const endedAtMs = this.#drainsEnded.get(node) ?? Number.NEGATIVE_INFINITY;
-    return this.#losses.some((atMs) => atMs >= endedAtMs && atMs <= endedAtMs + DRAIN_END_UNSAFE_MS);
+    return this.#losses.some(({ fromMs, toMs }) => endedAtMs >= fromMs - DRAIN_END_UNSAFE_MS && endedAtMs <= toMs);
+  }
+
+  async #lose(withoutLastMs: number): Promise<void> {
+    const loss: Loss = { fromMs: performance.now(), toMs: Number.POSITIVE_INFINITY };
+    this.#losses.push(loss);
+    await this.#options.pair.loseMaster(withoutLastMs);
+    loss.toMs = performance.now();
   }
 
   #say(what: string): void {
