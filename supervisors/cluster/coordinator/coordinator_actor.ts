@@ -174,8 +174,9 @@ function afterFailure(state: State, effect: Effect, error: unknown, nowMs: numbe
       return [];
     case "write_table":
       return tell(state, { type: "write_failed", error: storeError(error) }, nowMs);
+    case "set_draining": // the machine asks again after the next look; a repeat from here could undo a later command
+      return [];
     case "declare_dead":
-    case "set_draining":
       return error instanceof FencedError ? [] : [again(state.times.lookEveryMs)];
     case "step_down": // the lease expires by itself
     case "tell":

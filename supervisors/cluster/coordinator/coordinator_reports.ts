@@ -157,9 +157,9 @@ function asked(
   const known = state.members.get(command.node);
   if (known === undefined) return [];
   const isDraining = command.kind === "drain";
+  known.isDrainingAsked = isDraining;
   if (known.member.isDraining !== isDraining) {
     known.member = { ...known.member, isDraining };
-    known.isDrainingAsked = isDraining;
     state.membersChanged = true;
     trigger(state, isDraining ? { kind: "draining", node: command.node } : { kind: "asked" }, nowMs);
   }
