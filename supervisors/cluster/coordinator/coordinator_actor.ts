@@ -130,6 +130,7 @@ async function performStored(
       return;
     case "set_draining":
       await store.setDraining(leaderEpoch, effect.node, effect.isDraining);
+      context.tell({ type: "drain_written", node: effect.node, isDraining: effect.isDraining });
       return;
     case "step_down":
       options.onSteppedDown(effect.because, effect.reason);

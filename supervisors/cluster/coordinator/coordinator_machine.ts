@@ -13,7 +13,7 @@
  *   O6. A member gets no order about a partition that does not move (KIP-1251).
  *   O7. An order is repeated until it is answered, so each order may arrive twice.
  */
-import { buryUnregistered, reportAgain, takeLink, takeView, trigger } from "./coordinator_members.ts";
+import { buryUnregistered, drainWritten, reportAgain, takeLink, takeView, trigger } from "./coordinator_members.ts";
 import { repeatOrders, tellAll, tellRates } from "./coordinator_orders.ts";
 import { fromMember } from "./coordinator_reports.ts";
 import {
@@ -76,6 +76,9 @@ function take(state: CoordinatorState, message: CoordinatorMessage, nowMs: numbe
       return writeFailed(state, message.error);
     case "table_read":
       return tableRead(state, message.table, nowMs);
+    case "drain_written":
+      drainWritten(state, message.node, message.isDraining);
+      return [];
     case "begin":
       return [...begin(state, nowMs), tickLater];
     case "tick":

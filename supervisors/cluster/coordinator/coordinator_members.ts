@@ -49,18 +49,26 @@ function takeMember(state: CoordinatorState, member: Member, nowMs: number): rea
     state.membersChanged = true;
     return [...before, reportAgain(state, added)];
   }
-  // A command given here is newer than a look at the store that does not show it yet.
-  if (known.isDrainingAsked === member.isDraining) known.isDrainingAsked = undefined;
-  const isDraining = known.isDrainingAsked ?? member.isDraining;
+  // A command given here is newer than a look at the store that does not show it yet. Before the command is written, a look
+  // that shows it may have begun before an earlier command, whose write can still come.
+  const { drainAsked } = known;
+  if (drainAsked?.isWritten === true && drainAsked.isDraining === member.isDraining) known.drainAsked = undefined;
+  const isDraining = known.drainAsked?.isDraining ?? member.isDraining;
   if (known.member.isDraining !== isDraining) {
     trigger(state, isDraining ? { kind: "draining", node: member.node } : { kind: "asked" }, nowMs);
     state.membersChanged = true;
   }
   known.member = { ...member, isDraining };
   known.isUnregistered = member.expiresInMs < 0;
-  if (known.isDrainingAsked === undefined) return [];
+  if (known.drainAsked === undefined) return [];
   // The write failed, or an earlier write overtook it: it is repeated until the store shows it.
   return [{ type: "set_draining", node: member.node, isDraining }];
+}
+
+/** The store has taken a command to drain or undrain a node. */
+export function drainWritten({ members }: CoordinatorState, node: NodeId, isDraining: boolean): void {
+  const asked = members.get(node)?.drainAsked;
+  if (asked?.isDraining === isDraining) asked.isWritten = true;
 }
 
 /** Declares unlinked members dead whose registration expired, but not in the first registration period after an outage (E21). */

@@ -157,7 +157,7 @@ function asked(
   const known = state.members.get(command.node);
   if (known === undefined) return [];
   const isDraining = command.kind === "drain";
-  known.isDrainingAsked = isDraining;
+  known.drainAsked = { isDraining, isWritten: false };
   if (known.member.isDraining !== isDraining) {
     known.member = { ...known.member, isDraining };
     state.membersChanged = true;

@@ -60,8 +60,8 @@ export interface KnownMember {
   /** When the probation ends, by this node's clock. */
   readonly eligibleAtMs: number;
   isOnProbation: boolean;
-  /** A command to drain (true) or undrain (false), until the store shows it. */
-  isDrainingAsked: boolean | undefined;
+  /** A command to drain or undrain, until it is written and the store shows it. */
+  drainAsked: { readonly isDraining: boolean; isWritten: boolean } | undefined;
   /** The last look showed the registration expired, or did not show it. */
   isUnregistered: boolean;
 }
@@ -131,6 +131,7 @@ export type CoordinatorMessage =
   | { readonly type: "written"; readonly version: number }
   | { readonly type: "write_failed"; readonly error: HeadraceError }
   | { readonly type: "table_read"; readonly table: AssignmentTable }
+  | { readonly type: "drain_written"; readonly node: NodeId; readonly isDraining: boolean }
   | { readonly type: "begin" }
   | { readonly type: "tick" }
   | { readonly type: "decide_due" };
@@ -220,7 +221,7 @@ export const knownMember = (state: CoordinatorState, member: Member, nowMs: numb
   link: linkOf(state, member),
   hasReported: false,
   isLeaving: false,
-  isDrainingAsked: undefined,
+  drainAsked: undefined,
   eligibleAtMs: nowMs + member.probationMs,
   isOnProbation: member.probationMs > 0,
   isUnregistered: member.expiresInMs < 0,

@@ -58,15 +58,34 @@ test("a skew moves partitions if it lasts and is large enough; a small or passin
   );
 });
 
-test("a drain is written again at each look until the store shows it", () => {
+test("a drain is written again at each look until it is written and the store shows it", () => {
   const harness = new Harness(["a", "b"]);
   const command = { kind: "drain", node: nodeId("b") } as const;
   const drains = (effects: readonly CoordinatorEffect[]) => effects.filter(({ type }) => type === "set_draining");
   const written = [{ type: "set_draining", node: nodeId("b"), isDraining: true }];
   assert.equal(drains(harness.tell({ type: "asked", from: life("a"), leaderEpoch: 7, command })), written);
   for (const _ of [1, 2]) assert.equal(drains(harness.tell({ type: "view", view: harness.view })), written);
+  harness.tell({ type: "drain_written", node: nodeId("b"), isDraining: true });
+  assert.equal(drains(harness.tell({ type: "view", view: harness.view })), written, "the look does not show it");
   harness.members = [member("a"), member("b", { isDraining: true })];
   for (const _ of [1, 2]) assert.equal(drains(harness.tell({ type: "view", view: harness.view })), []);
+});
+
+test("a look that began before a drain does not stand for its end, whose write may have failed", () => {
+  const harness = new Harness(["a", "b"]);
+  const ask = (kind: "drain" | "undrain") =>
+    harness.tell({ type: "asked", from: life("a"), leaderEpoch: 7, command: { kind, node: nodeId("b") } });
+  const drains = (effects: readonly CoordinatorEffect[]) => effects.filter(({ type }) => type === "set_draining");
+  const ended = [{ type: "set_draining", node: nodeId("b"), isDraining: false }];
+  ask("drain");
+  ask("undrain");
+  assert.equal(drains(harness.tell({ type: "view", view: harness.view })), ended, "the look began before both");
+  harness.tell({ type: "drain_written", node: nodeId("b"), isDraining: true });
+  harness.members = [member("a"), member("b", { isDraining: true })];
+  assert.equal(drains(harness.tell({ type: "view", view: harness.view })), ended);
+  harness.tell({ type: "drain_written", node: nodeId("b"), isDraining: false });
+  harness.members = [member("a"), member("b")];
+  assert.equal(drains(harness.tell({ type: "view", view: harness.view })), []);
 });
 
 test.run();
