@@ -37,7 +37,7 @@ const ALONE = [
 /** Files of half a minute and more whose rules shorter files show on a smaller scale. */
 const LONGEST = [
   /^test\/(actors\/log\/redis\/redis_sentinel|conformance\/log\/log_redis_cluster)/,
-  /^test\/(end_to_end\/chaos\/cluster_chaos|simulation\/planted_bugs)/,
+  /^test\/(end_to_end\/chaos\/cluster_chaos\.test|simulation\/planted_bugs)/,
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 

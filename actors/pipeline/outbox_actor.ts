@@ -12,19 +12,19 @@ import { type MachineContext, machineActor, type Shell } from "../kernel/machine
 import { DecodedBatch } from "../log/decoded_batch.ts";
 import type { Channel, RecordBatch } from "../log/log.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
+import type { InputLoss, OutboxInput } from "./outbox/input_reading.ts";
 import { encodeOutputs } from "./outbox/outbox_encoding.ts";
-import { type InputLoss, type OutboxInput, OutboxInputs, type TakenRows } from "./outbox/outbox_inputs.ts";
+import { OutboxInputs, type TakenRows } from "./outbox/outbox_inputs.ts";
+import type {
+  OutboxEffect,
+  OutboxMessage,
+  OutboxProgress,
+  OutboxReport,
+  OutboxState,
+} from "./outbox/outbox_messages.ts";
 import { type Run, runTaken } from "./outbox/outbox_run.ts";
 import { StoredTables } from "./outbox/stored_tables.ts";
-import {
-  createOutbox,
-  type OutboxEffect,
-  type OutboxMessage,
-  type OutboxProgress,
-  type OutboxReport,
-  type OutboxState,
-  stepOutbox,
-} from "./outbox_machine.ts";
+import { createOutbox, stepOutbox } from "./outbox_machine.ts";
 import type { Pipeline, PipelineInstance } from "./pipeline.ts";
 import { TIME_DEFAULTS, type TimeSettings } from "./watermark.ts";
 

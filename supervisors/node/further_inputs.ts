@@ -2,8 +2,9 @@
  * The further streams of a pipeline that reads several: the same partition of each, on this node or another one. Tells their
  * owners how far the pipeline has read, as retention waits for the pipeline there too.
  */
+
+import type { InputProgress } from "../../actors/pipeline/outbox/outbox_messages.ts";
 import type { OtherInput } from "../../actors/pipeline/outbox_actor.ts";
-import type { InputProgress } from "../../actors/pipeline/outbox_machine.ts";
 import type { Event } from "../../protocols/event.ts";
 import { offset, type PartitionId } from "../../protocols/position.ts";
 import type { DirectoryEntry, NodeDirectory } from "./stream_directory.ts";

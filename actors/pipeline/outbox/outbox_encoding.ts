@@ -5,8 +5,8 @@
 import { reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
-import type { OutboxOutput } from "../outbox_machine.ts";
 import type { OutboxRecord } from "../outbox_record.ts";
+import type { OutboxOutput } from "./outbox_messages.ts";
 
 /** Encodes all outputs as one batch. */
 export function encodeOutputs(outputs: readonly OutboxOutput[]): Uint8Array {

@@ -4,12 +4,12 @@
  */
 import type { Event } from "../../../protocols/event.ts";
 import type { Position } from "../../../protocols/position.ts";
-import type { OutboxOutput } from "../outbox_machine.ts";
 import type { OutboxRecord } from "../outbox_record.ts";
 import type { PipelineInstance } from "../pipeline.ts";
 import { NO_ROW, type StepFailure, type StepOutputs } from "../run_steps.ts";
 import type { StepBatch } from "../step.ts";
 import type { TakenRows } from "./outbox_inputs.ts";
+import type { OutboxOutput } from "./outbox_messages.ts";
 
 /** One run of the steps over the records taken last. */
 export interface Run {

@@ -1,13 +1,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  createOutbox,
-  type OutboxEffect,
-  type OutboxMessage,
-  type OutboxOutput,
-  type OutboxProgress,
-  stepOutbox,
-} from "../../../actors/pipeline/outbox_machine.ts";
+import type {
+  OutboxEffect,
+  OutboxMessage,
+  OutboxOutput,
+  OutboxProgress,
+} from "../../../actors/pipeline/outbox/outbox_messages.ts";
+import { createOutbox, stepOutbox } from "../../../actors/pipeline/outbox_machine.ts";
 import { comparePositions, type Position, position } from "../../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
 import { seededRandom } from "../../support/seeded_random.ts";

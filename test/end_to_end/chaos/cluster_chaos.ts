@@ -24,23 +24,19 @@ import { configurationOf } from "../../support/processes/running_node.ts";
 import { RedisPair } from "../../support/redis/redis_pair.ts";
 import { freePort } from "../../support/redis/redis_server.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
+import { configurationText, HOOK_EVERY, isPosted, numberOf, pairOfId, STREAMS } from "./cluster_chaos_configuration.ts";
 import { ClusterFaults } from "./cluster_chaos_faults.ts";
 import { checkRequests, judge, StreamHistory } from "./cluster_chaos_history.ts";
 import {
   checkPairs,
   checkTallies,
   type LostEvent,
-  PAIRS,
-  pairOf,
-  pairPipeline,
   readPairs,
   readTallies,
-  TALLIES,
   type TalliedEvent,
-  tallyPipeline,
-  unclosedPartition,
 } from "./cluster_chaos_pipelines.ts";
 import { ProducerProcess } from "./cluster_chaos_producers.ts";
+import { ClusterAtRest, SETTLE_WITHIN_MS } from "./cluster_chaos_rest.ts";
 
 export interface ClusterChaosOptions {
   readonly seconds: number;
@@ -76,37 +72,7 @@ export interface ClusterChaosResult {
 
 const NODES_FIRST = 3;
 const NODES_MAX = 5;
-/** `ledger` loses no event when Redis fails over. `readings` may lose a tail, and reports it. */
-const STREAMS = { ledger: 12, readings: 12 } as const;
-const SINKS_OF: Readonly<Record<keyof typeof STREAMS, number>> = { ledger: 4, readings: 2 };
-const SETTLE_WITHIN_MS = 60_000;
-const LOOK_EVERY_MS = 100;
-/** One in this many events of `ledger` is posted. The number has no common factor with the number of partitions. */
-const HOOK_EVERY = 17;
 const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never });
-
-const schema = `{ type: object, required: [id, n], properties: { id: { type: string }, n: { type: integer } } }`;
-const configurationText = (redisUrl: string, folder: string, endpointPort: number): string => `
-log: { type: redis, url: "${redisUrl}" }
-streams:
-  ledger: { partitions: ${STREAMS.ledger}, durability: { replicas: 1 }, schema: ${schema} }
-  readings: { partitions: ${STREAMS.readings}, durability: everysec, schema: ${schema} }
-  ${TALLIES.stream}: { partitions: ${TALLIES.partitions}, durability: { replicas: 1 } }
-  ${PAIRS.stream}: { partitions: ${PAIRS.partitions}, durability: { replicas: 1 } }
-sinks:
-  archive_ledger: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
-  archive_readings: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
-  hook: { type: http, url: "http://127.0.0.1:${endpointPort}/", timeoutMs: 1000 }
-  ${TALLIES.stream}: { type: stream, stream: ${TALLIES.stream} }
-  ${PAIRS.stream}: { type: stream, stream: ${PAIRS.stream} }
-pipelines:
-  keep_ledger: { from: ledger, to: [archive_ledger] }
-  keep_readings: { from: readings, to: [archive_readings] }
-  post: { from: ledger, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
-  tally_ledger: ${tallyPipeline("ledger")}
-  tally_readings: ${tallyPipeline("readings")}
-  pair: ${pairPipeline("ledger", "readings")}
-`;
 
 /**
  * Runs the chaos, and answers the checker's findings. Rejects with the timeline and the folder if it does not come to
@@ -148,6 +114,7 @@ class ClusterChaos {
   #pair: RedisPair | undefined;
   #endpoint: LocalProcess | undefined;
   #faults: ClusterFaults | undefined;
+  #rest: ClusterAtRest | undefined;
   #yaml = "";
   #ending: Promise<void> | undefined;
 
@@ -186,7 +153,11 @@ class ClusterChaos {
       ...{ nodes: this.#nodes, pair: this.#pair, random: seededRandom(this.#options.seed) },
       say: (line) => this.#say(line),
     });
-    await this.#atRest();
+    this.#rest = new ClusterAtRest({
+      ...{ nodes: this.#nodes, faults: this.#faults, histories: this.#histories, signal: this.#options.signal },
+      say: (line) => this.#say(line),
+    });
+    await this.#rest.partitions();
     this.#say("the cluster is up");
     this.#startReaders();
     await this.#startProducers();
@@ -250,12 +221,12 @@ class ClusterChaos {
     const ended = await this.#unlessAborted(Promise.all(this.#producers.map((producer) => producer.finish())));
     for (const problem of ended) if (problem !== undefined) this.#problems.push(problem);
     this.#say("the producers have ended");
-    await this.#atRest();
+    await this.#rest!.partitions();
     const freshAtMs = Date.now();
     await this.#sendFresh();
     const log = await openLog(await configurationOf(this.#yaml, this.#folder));
     try {
-      await this.#delivered(log, freshAtMs);
+      await this.#rest!.delivered(log, freshAtMs);
       const settledAfterMs = Math.round(performance.now() - overAtMs);
       this.#say("everything is at rest");
       await this.#stop();
@@ -282,38 +253,6 @@ class ClusterChaos {
     return Promise.race([work, aborted]);
   }
 
-  /** Whether all live nodes agree: each partition has a live owner that confirms it, and no move is under way. */
-  #atRest(): Promise<void> {
-    return this.#eventually("every partition has one live owner", async () => {
-      const live = this.#nodes.filter(({ isRunning }) => isRunning);
-      const overviews = await Promise.all(live.map((node) => node.overview()));
-      const [first] = overviews;
-      if (first === undefined) return "no node runs";
-      const isServing = (name: string) =>
-        first.nodes.some((node) => node.name === name && (node.state === "ready" || node.state === "probation"));
-      const away = live.find(({ name }) => !isServing(name));
-      if (away !== undefined) await this.#undrain(away.name, live);
-      if (away !== undefined) return `${away.name} is ${JSON.stringify(first.nodes)}`;
-      for (const [at, { owner, state, stream, partition }] of first.partitions.entries()) {
-        const name = `${stream}/${partition}`;
-        const others = overviews.map(({ partitions }) => partitions[at]?.owner);
-        if (others.some((other) => other !== owner)) return `${name} is owned by ${others.join(", ")}`;
-        const own = overviews[live.findIndex((node) => node.name === owner)]?.partitions[at];
-        if (state !== "owned" || own?.state !== "owned")
-          return `${name} of ${owner} is ${state}, ${own?.state} to itself`;
-      }
-      const moving = overviews.find(({ moves }) => moves.length > 0);
-      return moving === undefined ? undefined : `moves: ${JSON.stringify(moving.moves)}`;
-    });
-  }
-
-  /** Ends a drain again, like a person, if its end was lost with Redis' tail. */
-  async #undrain(name: string, live: readonly NodeProcess[]): Promise<void> {
-    if (this.#faults?.mayHaveLostTheEndOfDrain(name) !== true) return;
-    this.#say(`${name} is asked again to be drained no more`);
-    await live[0]?.json(`/v1/cluster/nodes/${name}/undrain`, "POST").catch(() => undefined); // looked at again
-  }
-
   /** Sends one event to each partition, by a producer that met no fault. */
   async #sendFresh(): Promise<void> {
     const addresses = this.#nodes.filter(({ isRunning }) => isRunning).map(({ endpoint }) => endpoint);
@@ -335,57 +274,6 @@ class ClusterChaos {
     ]);
     await producer.close({ timeoutMs: 1_000 });
     if (!isDone) throw new Error(`Cannot go on as fresh events must be acknowledged within ${SETTLE_WITHIN_MS} ms`);
-  }
-
-  /** Waits until every sink and every reader stands at the end of the log, and the window of every fresh event has closed. */
-  #delivered(log: Log, freshAtMs: number): Promise<void> {
-    const counted = Object.entries(STREAMS).flatMap(([stream, partitions]) =>
-      Array.from({ length: partitions }, (_, partition) => [stream, partition] as const),
-    );
-    return this.#eventually("sinks and readers stand at the end of the log", async () => {
-      // Asked before the sinks' lag, so that all windows that closed with these are delivered.
-      const unclosed = unclosedPartition(await readTallies(log), counted, freshAtMs);
-      if (unclosed !== undefined) return `the last window of ${unclosed} has not closed`;
-      const live = this.#nodes.filter(({ isRunning }) => isRunning);
-      const { partitions } = await live[0]!.overview();
-      const standings = new Map<string, readonly Standing[]>();
-      for (const node of live) standings.set(node.name, (await node.json<{ sinks: Standing[] }>("/v1/sinks")).sinks);
-      for (const { stream, partition, owner = "" } of partitions) {
-        if (!(stream in STREAMS)) continue;
-        const node = live.find(({ name }) => name === owner);
-        if (node === undefined) return `${stream}/${partition} is owned by ${owner}`;
-        const path = `/v1/streams/${stream}/partitions/${partition}/records?limit=1`;
-        const { endOffset } = await node.json<{ endOffset: number }>(path);
-        const own = standings.get(owner)?.filter((one) => one.stream === stream && one.partition === partition) ?? [];
-        if (own.length !== SINKS_OF[stream as keyof typeof STREAMS]) {
-          return `${stream}/${partition} has ${own.length} sinks`;
-        }
-        const isBehind = ({ sink, nextOffset, lagRecords, state }: Standing) =>
-          state !== "delivering" ||
-          (sink === TALLIES.stream || sink === PAIRS.stream ? lagRecords > 0 : nextOffset !== endOffset);
-        const behind = own.find(isBehind);
-        if (behind !== undefined) return `the log ends at ${endOffset}: ${JSON.stringify(behind)}`;
-        const history = this.#histories.find((one) => one.stream === stream)!;
-        for (const { reader, partition: of, observations } of history.readers) {
-          const last = observations.findLast(({ kind }) => kind === "record");
-          if (of === partition && last?.offset !== endOffset - 1) {
-            return `${reader} of ${stream}/${partition} is at ${last?.offset} of ${endOffset}`;
-          }
-        }
-      }
-      return undefined;
-    });
-  }
-
-  /** @param probe answers the missing parts */
-  async #eventually(what: string, probe: () => Promise<string | undefined>): Promise<void> {
-    let missing: string | undefined = "nothing yet";
-    for (const deadline = Date.now() + SETTLE_WITHIN_MS; Date.now() < deadline; await delay(LOOK_EVERY_MS)) {
-      missing = await probe().catch(String);
-      if (missing === undefined) return;
-      this.#options.signal?.throwIfAborted();
-    }
-    throw new Error(`Cannot go on as within ${SETTLE_WITHIN_MS} ms it must come about that ${what}: ${missing}`);
   }
 
   async #judge(log: Log): Promise<Omit<ClusterChaosResult, "settledAfterMs">> {
@@ -436,27 +324,4 @@ class ClusterChaos {
   }
 }
 
-interface Standing {
-  readonly sink: string;
-  readonly stream: string;
-  readonly partition: number;
-  readonly nextOffset: number;
-  readonly lagRecords: number;
-  readonly state: string;
-}
-
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-
-/** The field `n` of an event, by its id. */
-const numberOf = (id: string): number => (id.startsWith("fresh-") ? HOOK_EVERY : Number(id.split("-").at(-1)));
-
-const PARTITIONS_OF_ALL = STREAMS.ledger + STREAMS.readings;
-
-/** The field `pair` of an event, by its id. */
-const pairOfId = (id: string): string => {
-  const at = id.lastIndexOf("-");
-  return id.startsWith("fresh-") ? "fresh" : pairOf(id.slice(0, at), Number(id.slice(at + 1)), PARTITIONS_OF_ALL);
-};
-
-/** Whether the pipeline's filter lets the event through. */
-const isPosted = (id: string): boolean => numberOf(id) % HOOK_EVERY === 0;
