@@ -45,6 +45,8 @@ const DRIVERS = {
   /** OpenTelemetry metrics with the Prometheus text format. */
   "otel-metrics": "@opentelemetry/sdk-metrics",
   "otel-prometheus": "@opentelemetry/exporter-prometheus",
+  /** onnxruntime-node: runs ONNX models, off the event loop; optional, as it has no binary for each platform. */
+  onnxruntime: "onnxruntime-node",
   /** esbuild: bundles the dashboard at first start. */
   esbuild: "esbuild",
 } as const;
@@ -70,6 +72,7 @@ interface DriverTypes {
   "cli-progress": typeof import("cli-progress");
   "otel-metrics": typeof import("@opentelemetry/sdk-metrics");
   "otel-prometheus": typeof import("@opentelemetry/exporter-prometheus");
+  onnxruntime: typeof import("onnxruntime-node");
   esbuild: typeof import("esbuild");
 }
 
