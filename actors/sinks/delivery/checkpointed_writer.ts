@@ -93,11 +93,13 @@ class CheckpointedWriter {
   }
 }
 
-export const encodePosition = ({ epoch, offset }: Position): Uint8Array => encodeStored({ version: 1, epoch, offset });
+/** Epochs begin at 1: 0 stands for the place before every record. */
+export const encodePosition = (at: Position | undefined): Uint8Array =>
+  encodeStored({ version: 1, epoch: at?.epoch ?? 0, offset: at?.offset ?? 0 });
 
 export function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
   if (bytes === undefined) return undefined;
   const needs = "the position of a sink as its format must be at most";
   const { epoch, offset } = decodeStored<{ version: number; epoch: number; offset: number }>(bytes, needs);
-  return position(epoch, offset);
+  return epoch === 0 ? undefined : position(epoch, offset);
 }

@@ -26,6 +26,7 @@ export function deliveryProgress(
   return (report) => {
     if (report.kind === "opened") tell(report.position);
     if (report.kind === "delivered") tell(report.batch.end);
+    if (report.kind === "misplaced") tell(report.to); // what lies behind is read again
     if (report.kind === "fenced" && report.fence !== undefined) {
       owner.tell({ type: "fence_seen", epoch: epoch(report.fence) });
     }

@@ -71,10 +71,11 @@ export class Producer {
     this.options = { ...PRODUCER_DEFAULTS, ...options };
     this.clock = options.clock ?? SYSTEM_CLOCK;
     this.instance = options.instance ?? newInstance();
-    const { producerId, token, producerEpoch, client = "headrace-js", addresses, connect, forward } = options;
+    const { producerId, token, producerEpoch, client = "headrace-js", addresses, connect } = options;
+    const { forward, stopsAtLoss } = options;
     const { dedupeWindowMs } = this.options;
     const about = { client, producerId, instance: this.instance, token, producerEpoch };
-    this.state = createProducer({ ...about, dedupeWindowMs, addresses, forward });
+    this.state = createProducer({ ...about, dedupeWindowMs, addresses, forward, stopsAtLoss });
     this.settlements = new Settlements(options, (id) => this.buffer.release(id));
     this.buffer = new SendBuffer(
       this.options,

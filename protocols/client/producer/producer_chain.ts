@@ -1,6 +1,6 @@
 /** The producer machine's chains: their links, how each is opened, what follows `opened` (P3, P4, P5, P9, P10, P11). */
 import { backoffMs } from "../../clock.ts";
-import { FencedError } from "../../errors.ts";
+import { FencedError, UnavailableError } from "../../errors.ts";
 import { partitionName } from "../../position.ts";
 import { compareSequences, type Sequence } from "../../sequence.ts";
 import type { MovedFrame, MovingFrame, OpenedFrame } from "../../wire/frames.ts";
@@ -163,14 +163,15 @@ export function loseLink(state: ProducerState, link: ProducerLink, leastMs: numb
   reconnectHome(state.links, leastMs, effects);
 }
 
+/** Answers why the producer must stop, where it stops at a loss (P4). */
 export function takeOpened(
   state: ProducerState,
   frame: OpenedFrame,
   chain: Chain,
   nowMs: number,
   effects: ProducerEffect[],
-): void {
-  if (chain.phase !== "opening") return;
+): UnavailableError | undefined {
+  if (chain.phase !== "opening") return undefined;
   const { stream, partition } = chain;
   const stored = frame.lastSequence ?? undefined;
   const isLess = chain.previous !== undefined && compareSequences(chain.previous, stored) > 0;
@@ -179,13 +180,17 @@ export function takeOpened(
     chain.hasMoved = false;
     chain.phase = "closed";
     reopen(state, chain, effects);
-    return;
+    return undefined;
   }
   chain.phase = "open";
   chain.isWanted = false;
   effects.push({ type: "opened", stream, partition, lastSequence: stored, position: frame.position });
   dropAged(state, chain, nowMs, effects);
-  declareLost(state, chain, stored, nowMs, effects);
+  const lost = lostOf(state, chain, stored, nowMs);
+  if (lost !== undefined) effects.push({ type: "lost", stream, partition, from: stored, to: lost });
+  if (lost !== undefined && state.stopsAtLoss) return lossError(chain, stored, lost);
+  if (lost === undefined) chain.previous = stored;
+  else declareLost(chain, stored, lost, effects);
   chain.touchedAtMs = nowMs;
   if (!chain.isCounting) {
     // E1: a new instance counts on from what the partition holds.
@@ -195,29 +200,27 @@ export function takeOpened(
   }
   cutAt(chain.queue, stored);
   pump(state, chain, nowMs, effects);
+  return undefined;
 }
 
-/** P4. A chain that the log forgot after the dedupe window is no loss. */
-function declareLost(
-  state: ProducerState,
-  chain: Chain,
-  stored: Sequence | undefined,
-  nowMs: number,
-  effects: ProducerEffect[],
-): void {
-  const to = chain.previous;
-  if (to === undefined || compareSequences(to, stored) <= 0) {
-    chain.previous = stored;
-    return;
-  }
-  if (stored === undefined && nowMs - chain.touchedAtMs > state.dedupeWindowMs) {
-    chain.previous = undefined;
-    return;
-  }
+/** P4. The last acknowledged sequence, where the log lost it. A chain that the log forgot after the dedupe window is no loss. */
+function lostOf(state: ProducerState, chain: Chain, stored: Sequence | undefined, nowMs: number): Sequence | undefined {
+  if (compareSequences(chain.previous, stored) <= 0) return undefined;
+  const isForgotten = stored === undefined && nowMs - chain.touchedAtMs > state.dedupeWindowMs;
+  return isForgotten ? undefined : chain.previous;
+}
+
+function declareLost(chain: Chain, stored: Sequence | undefined, to: Sequence, effects: ProducerEffect[]): void {
   const { stream, partition, link, openedEpoch: producerEpoch } = chain;
   const frame = { type: "lost", stream, partition, producerEpoch, from: stored ?? null, to } as const;
-  effects.push({ type: "send", link, frame }, { type: "lost", stream, partition, from: stored, to });
+  effects.push({ type: "send", link, frame });
 }
+
+const lossError = ({ key }: Chain, stored: Sequence | undefined, acknowledged: Sequence): UnavailableError =>
+  new UnavailableError(
+    "STORE_LOST",
+    `Cannot go on as ${key} must hold what it acknowledged, up to ${acknowledged.join("/")}: its last sequence is ${stored?.join("/") ?? "none"}`,
+  );
 
 /** P5. */
 function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {

@@ -7,7 +7,8 @@
  *   P3. Every doubt about a chain (a reconnect, a gap, a move, an error) ends in one way: `open` it again, and go on
  *       behind the sequence that `opened` names. Batches that are stored already are sent again, as only their ack
  *       carries their verdicts (E4).
- *   P4. Acknowledged events that the log no longer holds are declared lost before any append follows them (E6).
+ *   P4. Acknowledged events that the log no longer holds are declared lost before any append follows them (E6). A producer
+ *       that can send them again stops instead (`stopsAtLoss`).
  *   P5. A batch that was sent once is not sent again after the dedupe window: it is handed back in doubt (E5).
  *   P6. A fenced producer sends nothing more, and hands back every batch that has no ack (E1).
  *   P7. The appends that await an answer on a link never exceed its credit, and those of one partition never exceed its
@@ -165,10 +166,12 @@ function takeAnswer(
   const known = state.chains.get(key);
   const chain = known?.link === link.name ? known : undefined;
   switch (frame.type) {
-    case "opened":
+    case "opened": {
       link.credit.settle(key);
-      if (chain !== undefined) takeOpened(state, frame, chain, nowMs, effects);
+      const loss = chain === undefined ? undefined : takeOpened(state, frame, chain, nowMs, effects);
+      if (loss !== undefined) stop(state, loss, effects);
       break;
+    }
     case "ack":
       link.credit.acknowledge(key, frame.lastSequence);
       link.credit.give(frame.creditBytes);

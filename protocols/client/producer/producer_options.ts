@@ -52,7 +52,13 @@ export interface ProducerOptions extends ClientOptions {
   }) => void;
   /** Called with events that may or may not be in the log. Without this callback, `flush` rejects over them. */
   readonly onInDoubt?: (events: readonly InDoubtEvent[], error: HeadraceError) => void;
-  /** Called with acknowledged sequences that the log lost with its tail, and that cannot be sent again (E6). */
+  /**
+   * True for an application that can send acknowledged events again. Where the log has lost some with its tail, the producer
+   * tells `onLost` and stops with `STORE_LOST`, in place of declaring them lost. A new producer goes on behind the events
+   * that the log holds. Default: false.
+   */
+  readonly stopsAtLoss?: boolean;
+  /** Called with acknowledged sequences that the log lost with its tail, and that the producer holds no more (E6). */
   readonly onLost?: (lost: {
     readonly stream: string;
     readonly partition: number;

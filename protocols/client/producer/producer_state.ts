@@ -62,6 +62,7 @@ export interface ProducerState {
   /** The highest producer epoch that a node gave this instance. */
   producerEpoch: number | undefined;
   dedupeWindowMs: number;
+  readonly stopsAtLoss: boolean;
   readonly links: Links<ProducerLink>;
   readonly chains: Map<string, Chain>;
 }
@@ -72,6 +73,7 @@ type ProducerIdentity = Pick<ProducerState, "client" | "producerId" | "instance"
   readonly producerEpoch?: number | undefined;
   readonly ownersMax?: number;
   readonly forward?: boolean | undefined;
+  readonly stopsAtLoss?: boolean | undefined;
 };
 
 /** A link with nothing sent on it yet. The default time of silence is for a client that knows another node. */
@@ -83,10 +85,10 @@ export const createProducerLink = (name: string, silenceMs: number = SILENCE_ELS
 });
 
 export function createProducer(identity: ProducerIdentity): ProducerState {
-  const { addresses, ownersMax, forward, token, producerEpoch, ...about } = identity;
+  const { addresses, ownersMax, forward, token, producerEpoch, stopsAtLoss = false, ...about } = identity;
   const home = createProducerLink(HOME, addresses.length > 1 ? SILENCE_ELSEWHERE_MS : SILENCE_MS);
   const links = createLinks(home, addresses, { ownersMax, isStaying: forward });
-  return { isStopped: false, ...about, token, producerEpoch, links, chains: new Map() };
+  return { isStopped: false, ...about, token, producerEpoch, stopsAtLoss, links, chains: new Map() };
 }
 
 export const createChain = (stream: string, partition: number): Chain => ({

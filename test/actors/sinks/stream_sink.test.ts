@@ -1,7 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { SinkBatch, SinkContext } from "../../../actors/sinks/sink.ts";
+import type { SinkBatch, SinkContext, SinkWriter } from "../../../actors/sinks/sink.ts";
 import { streamSink } from "../../../actors/sinks/stream_sink.ts";
+import { UnavailableError } from "../../../protocols/errors.ts";
 import {
   type FakeCheckpoint,
   fakeCheckpoint,
@@ -9,7 +10,10 @@ import {
   sinkBatch,
 } from "../../support/fakes/fake_sink_context.ts";
 import { settle } from "../../support/fakes/manual_clock.ts";
+import { MemoryNetwork } from "../../support/fakes/memory_connection.ts";
+import { ModelNode } from "../../support/fakes/model_node.ts";
 import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
+import { seededRandom } from "../../support/seeded_random.ts";
 
 const DERIVED = `
 log: { type: memory }
@@ -160,6 +164,110 @@ test("T3, S9: a write that was given up is settled before the next one sends its
   assert.is(appends, 2);
   await sink.close();
   await node.end();
+});
+
+/** A writer over a model of a node, whose target may lose its tail between any two answers. */
+async function openOverModel(model: ModelNode, store: FakeCheckpoint) {
+  const network = new MemoryNetwork((frame, bytes) => model.take(frame, bytes));
+  const logged: string[] = [];
+  const sink = await streamSink.open(
+    { stream: "readings" },
+    {
+      ...fakeSinkContext(store, 5),
+      connect: network.connect,
+      log: (_level, message) => logged.push(message),
+    },
+  );
+  return { sink, network, logged };
+}
+
+/** Writes the records up to `until` as a delivery does, behind the position that the sink names. Keys choose partitions. */
+async function deliver(sink: SinkWriter, until: number, batchMax: number): Promise<void> {
+  let at = ((await sink.position())?.offset ?? -1) + 1;
+  while (at < until) {
+    const batch = sinkBatch(5, at, Math.min(until, at + batchMax) - 1);
+    const records = batch.records.map((record) => ({ ...record, event: { key: record.position.offset % 11 } }));
+    const outcome = await sink.write({ ...batch, records }).catch(() => undefined);
+    const isWritten = outcome?.kind === "written";
+    at = isWritten ? Math.min(until, at + batchMax) : ((await sink.position())?.offset ?? -1) + 1;
+  }
+}
+
+test("T4: whatever tails the target loses, each record is in it once and in order after the writes that follow", async () => {
+  for (let seed = 1; seed <= 10; seed += 1) {
+    const { below } = seededRandom(seed);
+    const model = new ModelNode(3);
+    const { sink, network } = await openOverModel(model, fakeCheckpoint());
+    let until = 0;
+    for (let round = 0; round < 12; round += 1) {
+      until += 1 + below(40);
+      await deliver(sink, until, 1 + below(7));
+      const losing = below(3);
+      for (let count = 0; count < losing; count += 1) model.loseTail("readings", below(3), 1 + below(15));
+      if (below(80) === 0) network.cut(); // otherwise the next append shows the loss
+    }
+    // Each partition takes further records, so that no loss stays unseen.
+    for (let batch = 0; batch < 30; batch += 1) {
+      until += 4;
+      await deliver(sink, until, 1);
+    }
+    const stored = [0, 1, 2].map((partition) => model.log("readings", partition));
+    for (const log of stored) {
+      const sequences = log.map(({ sequence }) => sequence[1]);
+      assert.equal(sequences, ascending(sequences), `seed ${seed}: order`);
+    }
+    const all = ascending(stored.flat().map(({ sequence }) => sequence[1]));
+    assert.equal(
+      all,
+      Array.from({ length: until }, (_, at) => at),
+      `seed ${seed}: each record once`,
+    );
+    assert.equal(model.lost, [], `seed ${seed}: nothing is declared lost`);
+    await sink.close();
+  }
+});
+
+test("T4: a crash after the position went back begins before the lost records", async () => {
+  const model = new ModelNode(1);
+  const store = fakeCheckpoint();
+  const { sink, network, logged } = await openOverModel(model, store);
+  await deliver(sink, 20, 5);
+  model.loseTail("readings", 0, 7);
+  network.cut();
+  assert.equal(await sink.write(sinkBatch(5, 20, 24)), { kind: "misplaced", position: { epoch: 5, offset: 9 } });
+  assert.equal(logged, ["the derived stream has lost records, which are written again"]);
+  const next = await openOverModel(model, store);
+  assert.equal(await next.sink.position(), { epoch: 5, offset: 9 });
+  await deliver(next.sink, 25, 5);
+  const stored = model.log("readings", 0).map(({ sequence }) => sequence[1]);
+  assert.equal(
+    stored,
+    Array.from({ length: 25 }, (_, at) => at),
+  );
+  await Promise.all([sink.close(), next.sink.close()]);
+});
+
+test("T4: a position that cannot be stored is stored by the next write, before any record follows the loss", async () => {
+  const model = new ModelNode(1);
+  const store = fakeCheckpoint();
+  const { sink, network } = await openOverModel(model, store);
+  await deliver(sink, 20, 5);
+  model.loseTail("readings", 0, 20);
+  network.cut();
+  store.fault = () => {
+    throw new UnavailableError("STORE_UNAVAILABLE", "the store is away");
+  };
+  for (const _try of [1, 2]) {
+    const failed = await sink.write(sinkBatch(5, 20, 24)).catch((error: Error) => error);
+    assert.match(String(failed), "the store is away");
+    assert.equal(model.log("readings", 0), []);
+  }
+  store.fault = undefined;
+  assert.equal(await sink.write(sinkBatch(5, 20, 24)), { kind: "misplaced", position: undefined });
+  assert.is(await sink.position(), undefined);
+  await deliver(sink, 25, 5);
+  assert.is(model.log("readings", 0).length, 25);
+  await sink.close();
 });
 
 const PIPELINE = `

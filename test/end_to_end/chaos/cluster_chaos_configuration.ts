@@ -13,8 +13,8 @@ log: { type: redis, url: "${redisUrl}" }
 streams:
   ledger: { partitions: ${STREAMS.ledger}, durability: { replicas: 1 }, schema: ${schema} }
   readings: { partitions: ${STREAMS.readings}, durability: everysec, schema: ${schema} }
-  ${TALLIES.stream}: { partitions: ${TALLIES.partitions}, durability: { replicas: 1 } }
-  ${PAIRS.stream}: { partitions: ${PAIRS.partitions}, durability: { replicas: 1 } }
+  ${TALLIES.stream}: { partitions: ${TALLIES.partitions}, durability: everysec }
+  ${PAIRS.stream}: { partitions: ${PAIRS.partitions}, durability: everysec }
 sinks:
   archive_ledger: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }
   archive_readings: { type: file, directory: ${folder}/archive, shared: true, segmentBytesMax: 50000 }

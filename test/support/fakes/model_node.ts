@@ -120,7 +120,11 @@ export class ModelNode {
     const { stream, partition } = frame;
     const chain = this.chain(stream, partition);
     const last = lastSequence(frame.sequences);
-    const judgement = judgeChain(chain.stored, frame.previousSequence ?? undefined, last);
+    const previous = frame.previousSequence ?? undefined;
+    const isBehind = compareSequences(sequenceAt(frame.sequences, 0), previous) > 0;
+    const judged = judgeChain(chain.stored, previous, last);
+    // A batch that begins at or before its predecessor would repeat stored events.
+    const judgement = judged === "accept" && !isBehind ? "gap" : judged;
     if (judgement === "gap")
       return { type: "gap", stream, partition, storedSequence: chain.stored ?? null, creditBytes: bytes };
     if (judgement === "accept") this.store(frame, chain, last);

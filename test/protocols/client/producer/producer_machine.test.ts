@@ -5,7 +5,7 @@ import { LOOK_EVERY_MS_MAX, SILENCE_MS } from "../../../../protocols/client/link
 import { HOME } from "../../../../protocols/client/links.ts";
 import { stepProducer } from "../../../../protocols/client/producer/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../../../protocols/client/producer/producer_messages.ts";
-import { createProducer } from "../../../../protocols/client/producer/producer_state.ts";
+import { createProducer, type ProducerState } from "../../../../protocols/client/producer/producer_state.ts";
 import type { ErrorCode } from "../../../../protocols/errors.ts";
 import type { Sequence, Sequences } from "../../../../protocols/sequence.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
@@ -18,13 +18,7 @@ const SILENCE = `silence ${HOME}`;
 /** Drives the machine against a model node; frames travel only when the test says so. */
 class Harness {
   readonly node: ModelNode;
-  readonly state = createProducer({
-    client: "test",
-    producerId: "p",
-    instance: "i",
-    addresses: ["a"],
-    dedupeWindowMs: DAY_MS,
-  });
+  readonly state: ProducerState;
   nowMs = 1_000_000;
   toNode: { readonly frame: ClientFrame; readonly bytes: number }[] = [];
   toClient: NodeFrame[] = [];
@@ -38,8 +32,10 @@ class Harness {
   refusesWith: ErrorCode = "INVARIANT_VIOLATED";
   private nextId = 0;
 
-  constructor(node = new ModelNode()) {
+  constructor(node = new ModelNode(), stopsAtLoss = false) {
     this.node = node;
+    const about = { client: "test", producerId: "p", instance: "i", addresses: ["a"] };
+    this.state = createProducer({ ...about, dedupeWindowMs: DAY_MS, stopsAtLoss });
   }
 
   step(message: ProducerMessage): void {
@@ -175,8 +171,8 @@ class Harness {
   }
 }
 
-function started(node?: ModelNode): Harness {
-  const harness = new Harness(node);
+function started(node?: ModelNode, stopsAtLoss?: boolean): Harness {
+  const harness = new Harness(node, stopsAtLoss);
   harness.step({ type: "start" });
   return harness;
 }
@@ -236,6 +232,26 @@ test("P4: acknowledged events that the log lost are declared lost, and later eve
   assert.equal(harness.stored(), [0, 3]);
   assert.equal(harness.node.lost, [{ from: [0, 0, 0], to: [0, 2, 0] }]);
   assert.equal(harness.effects.filter((effect) => effect.type === "lost").length, 1);
+});
+
+test("P4: a producer that can send again stops at a loss, hands its batches back, and declares nothing lost", () => {
+  const harness = started(undefined, true);
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }]);
+  harness.settle();
+  harness.node.loseTail("readings", 0, 2);
+  harness.batch([{ n: 3 }]);
+  harness.settle();
+  assert.equal(harness.stored(), [0]);
+  assert.equal(harness.node.lost, []);
+  const lost = harness.effects.filter((effect) => effect.type === "lost");
+  assert.equal(lost, [{ type: "lost", stream: "readings", partition: 0, from: [0, 0, 0], to: [0, 2, 0] }]);
+  const stopped = harness.effects.find((effect) => effect.type === "stopped");
+  const reason = "readings/0 must hold what it acknowledged, up to 0/2/0: its last sequence is 0/0/0";
+  assert.match(String(stopped?.type === "stopped" && stopped.error), reason);
+  assert.equal(
+    harness.settled.map(({ how }) => how),
+    ["acked", "in_doubt"],
+  );
 });
 
 test("events that the log lost and the producer still holds are sent again, not declared lost", () => {
