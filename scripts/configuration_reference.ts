@@ -47,6 +47,7 @@ Windows follow the event time of the stream (\`eventTime\`), or else the time of
 read, less \`time.outOfOrder\`. A record whose window is closed is set aside as \`LATE_RECORD\`, one from the future (\`time.skew\`) as
 \`FUTURE_RECORD\`. Counts, timers and the watermark are stored with the outputs, so that each window is counted exactly once through crashes and
 moves. Each partition counts by itself: records of one key share a partition where the key of the count is the stream's \`key\`.
+\`headrace lint\` warns of counts and joins by another field.
 
 A pipeline that reads several streams reads the same partition of each, beside the owner of the first one. So these streams have as many partitions, and
 records that belong together have equal keys. Records are merged by event time: a record waits for a stream that may still bring an earlier one, for

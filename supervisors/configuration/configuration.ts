@@ -12,6 +12,7 @@ import { clearSecrets } from "../security/secrets/clear_secrets.ts";
 import { type Expanded, expandTexts } from "../security/secrets/expand_texts.ts";
 import { HIDDEN, HiddenTexts } from "../security/secrets/hidden_texts.ts";
 import { complete } from "./complete_configuration.ts";
+import { keyWarnings } from "./configuration_keys.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type KnownKinds, type Raw, without } from "./configuration_raw.ts";
 import { referenceProblems, schemaTwice } from "./configuration_references.ts";
@@ -29,7 +30,7 @@ export type Loaded =
       readonly kind: "loaded";
       readonly configuration: Configuration;
       readonly lineAt: LineAt;
-      /** Warnings of secrets in clear text, which are never refused. */
+      /** Warnings of secrets in clear text and of keys that are spread over partitions, which are never refused. */
       readonly warnings: readonly Problem[];
     }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
@@ -121,7 +122,8 @@ export async function checkConfiguration(text: string, folder: string, known: Kn
   ];
   const schemas = await readSchemaFiles(raw, folder, problems, at);
   if (problems.length > 0) return tell(problems);
-  return { kind: "loaded", configuration: { ...complete(raw, schemas, folder, hidden), own }, lineAt: at, warnings };
+  const configuration = { ...complete(raw, schemas, folder, hidden), own };
+  return { kind: "loaded", configuration, lineAt: at, warnings: [...warnings, ...keyWarnings(raw, at)] };
 }
 
 type Expand = (written: unknown, lineAt: LineAt) => Promise<Pick<Expanded, "value" | "problems">>;
