@@ -11,16 +11,18 @@
  *   T4. Where the target has lost acknowledged records with its tail, the position goes back to before them, and they are
  *       written again. The other chains remove what is repeated.
  */
+
+import type { WayBack } from "../../protocols/client/producer/acknowledged.ts";
 import type { Confirmation } from "../../protocols/client/producer/event_batcher.ts";
 import { Producer } from "../../protocols/client/producer/producer.ts";
+import { Resending } from "../../protocols/client/producer/resending.ts";
 import { FencedError, type HeadraceError, UnavailableError } from "../../protocols/errors.ts";
-import { partitionName } from "../../protocols/position.ts";
+import { type Position, partitionName } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { checkpointedWriter, encodePosition } from "./delivery/checkpointed_writer.ts";
 import { untilAborted } from "./delivery/delivery_operation.ts";
 import { EVENT_FORM, finalRejection, judgeValue } from "./expressible.ts";
 import type { SinkBatch, SinkCall, SinkContext, SinkDefinition, SinkRecord, SinkWriter, WriteOutcome } from "./sink.ts";
-import { Acknowledged } from "./stream/acknowledged.ts";
 
 export interface StreamSinkOptions {
   readonly stream: string;
@@ -56,71 +58,42 @@ export const derivedProducerId = ({ name, replay, partition }: SinkContext): str
     ? `pipeline/${name}/${partitionName(partition)}`
     : `pipeline/${name}/replay/${replay}/${partitionName(partition)}`;
 
-/** The target as the node describes it. */
-interface Target {
-  readonly partitions: number;
-  readonly dedupeWindowMs: number;
-}
-
 class StreamWriter implements SinkWriter {
   readonly #stream: string;
   readonly #context: SinkContext;
-  readonly #acknowledged = new Acknowledged();
+  /** The place of a batch is its predecessor. */
+  readonly #resending: Resending<Position | undefined>;
   #producer: Producer;
-  #target!: Promise<Target>;
   #fencedBy: FencedError | undefined;
-  #hasLost = false;
 
   constructor({ stream }: StreamSinkOptions, context: SinkContext) {
     this.#stream = stream;
     this.#context = context;
+    this.#resending = new Resending(stream, context.nowMs);
     this.#producer = this.#newProducer();
   }
 
   #newProducer(): Producer {
-    const stream = this.#stream;
     const context = this.#context;
-    let welcomed: (target: Target) => void;
-    this.#target = new Promise((resolve) => (welcomed = resolve));
     return new Producer({
-      connect: async (address, events, signal) => {
-        const onFrame: typeof events.onFrame = (frame, wireBytes) => {
-          if (frame.type === "welcome") {
-            const partitions = Math.max(1, frame.streams[stream]?.partitions ?? 0);
-            welcomed({ partitions, dedupeWindowMs: frame.limits.dedupeWindowMs });
-          }
-          events.onFrame(frame, wireBytes);
-        };
-        return context.connect(address, { ...events, onFrame }, signal);
-      },
+      connect: context.connect,
       addresses: ["this node"],
       producerId: derivedProducerId(context),
       instance: String(context.fence),
       producerEpoch: context.fence,
-      stream,
+      stream: this.#stream,
       client: `sink ${context.name}`,
       lingerMs: 0, // the delivery has gathered its batch before
       tracesApart: true,
-      stopsAtLoss: true, // T4
-      onLost: () => (this.#hasLost = true),
-      onAck: ({ partition, lastSequence }) => {
-        if (lastSequence !== undefined) this.#acknowledged.acknowledge(partition, lastSequence, context.nowMs());
-      },
       onInDoubt: (_events, error) => this.#noteFence(error),
+      ...this.#resending.options, // T4
     });
   }
 
   /** T1. */
   async openChains(): Promise<void> {
-    this.#acknowledged.restart(await this.#openAll(), this.#context.nowMs());
-  }
-
-  /** Answers the last sequence of each partition. */
-  async #openAll(): Promise<(Sequence | undefined)[]> {
-    const { partitions } = await this.#target;
-    const opening = Array.from({ length: partitions }, (_, partition) => this.#producer.open(this.#stream, partition));
     try {
-      return (await Promise.all(opening)).map(({ lastSequence }) => lastSequence);
+      await this.#resending.open(this.#producer);
     } catch (error) {
       this.#noteFence(error);
       throw error;
@@ -140,9 +113,8 @@ class StreamWriter implements SinkWriter {
     });
     if (rejected.length > 0) return { kind: "rejected", records: rejected };
     try {
-      if (this.#hasLost) return await this.#goBack(call);
-      this.#acknowledged.begin(predecessor, this.#context.nowMs());
-      return await this.#send(records, call);
+      if (this.#resending.hasLost) return await this.#goBack(call);
+      return await this.#send(predecessor, records, call);
     } catch (error) {
       this.#noteFence(error);
       if (this.#fencedBy === undefined) throw error;
@@ -150,10 +122,17 @@ class StreamWriter implements SinkWriter {
     }
   }
 
-  async #send(records: readonly SinkRecord[], call: SinkCall | undefined): Promise<WriteOutcome> {
+  async #send(
+    predecessor: Position | undefined,
+    records: readonly SinkRecord[],
+    call: SinkCall | undefined,
+  ): Promise<WriteOutcome> {
     await untilAborted(this.#producer.flush(), call?.signal); // T3
-    const confirmations = records.map(({ position, index, event, traceparent }) => {
-      const sequence = [position.epoch, position.offset, index] as const;
+    const [first] = records;
+    if (first !== undefined) this.#resending.begin(predecessor, sequenceOf(first));
+    const confirmations = records.map((record) => {
+      const { event, traceparent } = record;
+      const sequence = sequenceOf(record);
       return this.#producer.sendAndConfirm(event, {
         sequence,
         ...(traceparent === undefined ? {} : { traceparent }),
@@ -162,30 +141,31 @@ class StreamWriter implements SinkWriter {
     try {
       return outcomeOf(await untilAborted(Promise.all(confirmations), call?.signal)); // T2
     } catch (error) {
-      if (!this.#hasLost) throw error;
+      if (!this.#resending.hasLost) throw error;
       return await this.#goBack(call);
     }
   }
 
   /** T4. The producer has stopped: another one of the same epoch asks each partition for its end. */
   async #goBack(call: SinkCall | undefined): Promise<WriteOutcome> {
+    const { name, partition, checkpoint, log } = this.#context;
     await this.#producer.close({ timeoutMs: 0 });
     this.#producer = this.#newProducer();
-    const opened = await untilAborted(this.#openAll(), call?.signal);
-    const { dedupeWindowMs } = await this.#target;
-    const way = this.#acknowledged.wayBack(opened, this.#context.nowMs(), dedupeWindowMs);
-    const { stream, partition } = this.#context.partition;
-    const about = { sink: this.#context.name, from: stream, partition, to: this.#stream, position: way?.position };
-    // The checkpoint is asked for the position after every doubt.
-    if (way !== undefined) await this.#context.checkpoint.write(encodePosition(way.position));
-    this.#acknowledged.restart(opened, this.#context.nowMs());
-    this.#hasLost = false;
+    // Delivery asks the checkpoint for the position after every doubt.
+    const store = ({ place }: WayBack<Position | undefined>) => checkpoint.write(encodePosition(place));
+    // A call that is given up ends the opening of the chains, but waits for the store: a later one must read its position.
+    const end = () => void this.#producer.close({ timeoutMs: 0 });
+    call?.signal.addEventListener("abort", end);
+    const way = await this.#resending
+      .wayBack(this.#producer, store)
+      .finally(() => call?.signal.removeEventListener("abort", end));
+    const about = { sink: name, from: partitionName(partition), to: this.#stream, position: way?.place };
     if (way?.isComplete !== true)
-      this.#context.log("error", "the derived stream has lost records that cannot be written again", about);
+      log("error", "the derived stream has lost records that cannot be written again", about);
     if (way === undefined)
       throw new UnavailableError("STORE_LOST", `Cannot write at once as ${this.#stream} has lost records`);
-    this.#context.log("warn", "the derived stream has lost records, which are written again", about);
-    return { kind: "misplaced", position: way.position };
+    log("warn", "the derived stream has lost records, which are written again", about);
+    return { kind: "misplaced", position: way.place };
   }
 
   async close(): Promise<void> {
@@ -201,6 +181,8 @@ class StreamWriter implements SinkWriter {
     if (error instanceof FencedError && isFence(error)) this.#fencedBy = error;
   }
 }
+
+const sequenceOf = ({ position, index }: SinkRecord): Sequence => [position.epoch, position.offset, index];
 
 const isFence = ({ code }: HeadraceError): boolean => code === "STALE_PRODUCER_EPOCH" || code === "PRODUCER_FENCED";
 

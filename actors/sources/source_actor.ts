@@ -11,8 +11,11 @@
  *   O6. Items that are read twice are removed by their positions (`shard/placed_sender.ts`, E3, E6), or by their
  *       messages' ids (`shard/named_sender.ts`).
  *   O7. Each event keeps the trace context of its own message.
+ *   O8. Where the stream has lost acknowledged events with its tail, this life ends. The next one resumes from before them,
+ *       if items are known by their positions: those can be read again (E6).
  */
 import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
+import { Resending } from "../../protocols/client/producer/resending.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { ConfigurationError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import type { StreamDescription } from "../../protocols/wire/frames.ts";
@@ -20,6 +23,7 @@ import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import { settledWithin } from "../kernel/settled_within.ts";
 import { EMPTY_CHAIN_KEPT_MS } from "../log/log.ts";
 import { type MessageFields, PartitionChoice } from "./shard/item_events.ts";
+import { type Again, noted, resumeBefore } from "./shard/lost_events.ts";
 import { NamedSender } from "./shard/named_sender.ts";
 import { PlacedSender } from "./shard/placed_sender.ts";
 import { type ResumePoint, readResumePoint, type SourceStore } from "./shard/resume_point.ts";
@@ -68,50 +72,55 @@ type AnyItem = PlacedItem | NamedItem;
 type AnyBatch = SourceBatch<AnyItem>;
 type AnyReader = SourceReader<AnyItem>;
 
-export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefinition<SourceMessage> => ({
-  name: options.actorName ?? options.name.replaceAll("/", "-"),
-  start(context) {
-    const life = new AbortController();
-    const failure = new AbortController();
-    let keep: (() => void) | undefined;
-    // A timer of the actor, so that a node which is gone without a stop, as in the simulation, leaves nothing behind.
-    const keepLater = () => context.after(options.keepEveryMs ?? KEEP_EVERY_MS, { type: "keep" });
-    const keeping = (next: (() => void) | undefined) => {
-      keep = next;
-      if (next !== undefined) keepLater();
-    };
-    const running = run(options, context, life.signal, failure, keeping).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    void running.then((error) => {
-      if (!life.signal.aborted) context.self.tell({ type: "ended", error });
-    });
-    return {
-      receive(message) {
-        if (message.type === "keep") {
-          if (keep === undefined) return;
-          keep();
-          keepLater();
-          return;
-        }
-        throw (
-          message.error ??
-          new UnavailableError(
-            "CONNECTION_LOST",
-            `Cannot go on reading ${options.name} as a source must not end: its reader ended`,
-          )
-        );
-      },
-      async stop() {
-        life.abort();
-        if (await settledWithin(running, STOP_WITHIN_MS)) return;
-        failure.abort(new UnavailableError("STOPPING", `Cannot wait for ${options.name} as it was stopped`));
-        await settledWithin(running, GIVEN_UP_WITHIN_MS);
-      },
-    };
-  },
-});
+export function sourceActor<Options>(options: SourceOptions<Options>): ActorDefinition<SourceMessage> {
+  // Outlives a life, so that a loss is made good however often the store is away meanwhile.
+  let again: Again | undefined;
+  return {
+    name: options.actorName ?? options.name.replaceAll("/", "-"),
+    start(context) {
+      if (options.definition.identity !== "message_id") again ??= new Resending(options.stream, () => context.nowMs());
+      const life = new AbortController();
+      const failure = new AbortController();
+      let keep: (() => void) | undefined;
+      // A timer of the actor, so that a node which is gone without a stop, as in the simulation, leaves nothing behind.
+      const keepLater = () => context.after(options.keepEveryMs ?? KEEP_EVERY_MS, { type: "keep" });
+      const keeping = (next: (() => void) | undefined) => {
+        keep = next;
+        if (next !== undefined) keepLater();
+      };
+      const running = run(options, context, life.signal, failure, keeping, again).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      void running.then((error) => {
+        if (!life.signal.aborted) context.self.tell({ type: "ended", error });
+      });
+      return {
+        receive(message) {
+          if (message.type === "keep") {
+            if (keep === undefined) return;
+            keep();
+            keepLater();
+            return;
+          }
+          throw (
+            message.error ??
+            new UnavailableError(
+              "CONNECTION_LOST",
+              `Cannot go on reading ${options.name} as a source must not end: its reader ended`,
+            )
+          );
+        },
+        async stop() {
+          life.abort();
+          if (await settledWithin(running, STOP_WITHIN_MS)) return;
+          failure.abort(new UnavailableError("STOPPING", `Cannot wait for ${options.name} as it was stopped`));
+          await settledWithin(running, GIVEN_UP_WITHIN_MS);
+        },
+      };
+    },
+  };
+}
 
 async function run<Options>(
   options: SourceOptions<Options>,
@@ -119,6 +128,7 @@ async function run<Options>(
   signal: AbortSignal,
   failure: AbortController,
   keeping: (keep: (() => void) | undefined) => void,
+  again: Again | undefined,
 ): Promise<void> {
   const { name, shard, definition, report, trouble, lost = () => {} } = options;
   const point = await readResumePoint(options.log, name);
@@ -126,7 +136,6 @@ async function run<Options>(
     ...{ name, nowMs: () => context.nowMs(), log: report, trouble, lost },
     ...(shard === undefined ? {} : { shard }),
   };
-  const reader: AnyReader = await definition.open(options.options, about, point.stored);
   const producer = new Producer({
     connect: options.connect,
     addresses: ["this node"],
@@ -138,17 +147,28 @@ async function run<Options>(
     onRejected: options.onRejected,
     setsAsideUnsendable: true, // the reader moves past the record, so it must become a dead letter
     onInDoubt: (_events, error) => failure.abort(error),
+    ...again?.options,
   });
+  const goBack = () => resumeBefore({ ...options, producer, point, again: again as Again });
+  let reader: AnyReader | undefined;
   try {
+    const resume = again?.hasLost === true ? await unlessAborted(goBack(), failure.signal) : point.stored;
+    reader = await definition.open(options.options, about, resume);
     const sender = await unlessAborted(senderOf(options, producer, context), failure.signal);
     keeping(sender.keep);
     const settle = settling(options, producer, point, reader, sender, failure.signal);
-    await pump(sender, reader.read(AbortSignal.any([signal, failure.signal])), settle, failure);
+    const batches = reader.read(AbortSignal.any([signal, failure.signal]));
+    await pump(
+      sender,
+      again === undefined ? batches : noted(batches as AsyncIterable<SourceBatch>, resume, again),
+      settle,
+      failure,
+    );
     failure.signal.throwIfAborted();
   } finally {
     keeping(undefined);
     await producer.close({ timeoutMs: failure.signal.aborted ? 0 : CLOSE_WITHIN_MS });
-    await closeReader(reader, report);
+    if (reader !== undefined) await closeReader(reader, report);
   }
 }
 

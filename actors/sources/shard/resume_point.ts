@@ -9,8 +9,8 @@ export type SourceStore = Pick<Log, "readMetadata" | "writeMetadata">;
 export interface ResumePoint {
   /** The point that an earlier life stored; undefined where there is none. */
   readonly stored: SourcePosition | undefined;
-  /** Stores a later point. Calls must not overlap. Rejects where another node has stored one since. */
-  store(point: SourcePosition): Promise<void>;
+  /** Stores another point; undefined is the beginning. Calls must not overlap. Rejects where another node has stored one since. */
+  store(point: SourcePosition | undefined): Promise<void>;
 }
 
 /** @param name `<source>`, or `<source>/<shard>` */
@@ -21,7 +21,8 @@ export async function readResumePoint(log: SourceStore, name: string): Promise<R
   return {
     stored: found === undefined ? undefined : decodeTrustedEvents(found.value)[0],
     async store(point) {
-      const written = await log.writeMetadata(key, encodeEvents([point], { asRecords: false }), version);
+      const points = point === undefined ? [] : [point];
+      const written = await log.writeMetadata(key, encodeEvents(points, { asRecords: false }), version);
       if (written === undefined) throw runElsewhere(name, "where it resumes");
       version = written;
     },

@@ -205,8 +205,7 @@ export class Producer {
         break;
       }
       case "welcomed":
-        callListener(() => this.options.onWelcome?.({ producerEpoch: effect.producerEpoch, instance: this.instance }));
-        this.buffer.describe(effect.streams, effect.limits);
+        this.welcome(effect);
         this.afterSettling();
         break;
       case "opened":
@@ -239,6 +238,12 @@ export class Producer {
         this.finish(effect.error);
         break;
     }
+  }
+
+  private welcome({ producerEpoch, streams, limits }: Extract<OwnEffect, { type: "welcomed" }>): void {
+    const { instance } = this;
+    callListener(() => this.options.onWelcome?.({ producerEpoch, instance, streams, limits }));
+    this.buffer.describe(streams, limits);
   }
 
   /** The machine has stopped: events that never reached it are handed back as well. */

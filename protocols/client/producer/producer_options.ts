@@ -3,6 +3,7 @@ import type { HeadraceError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
 import type { Sequence } from "../../sequence.ts";
 import type { EventInput } from "../../values/unreadable.ts";
+import type { StreamDescription, WireLimits } from "../../wire/frames.ts";
 import type { ClientOptions } from "../client_options.ts";
 
 /** The options of a {@linkcode Producer}. */
@@ -66,7 +67,12 @@ export interface ProducerOptions extends ClientOptions {
     readonly to: Sequence;
   }) => void;
   /** Called at each welcome. An application that stores its unacknowledged events stores both values too (E1). */
-  readonly onWelcome?: (welcome: { readonly producerEpoch: number | undefined; readonly instance: string }) => void;
+  readonly onWelcome?: (welcome: {
+    readonly producerEpoch: number | undefined;
+    readonly instance: string;
+    readonly streams: Readonly<Record<string, StreamDescription>>;
+    readonly limits: WireLimits;
+  }) => void;
   /** Called when a partition has another owner; `address` is undefined where the node does not know it. */
   readonly onMoved?: (moved: {
     readonly stream: string;

@@ -279,4 +279,121 @@ test("O7: each event keeps the trace context of its own message", async () => {
   await life.stop();
 });
 
+/** A source whose place can be read again, over a model of a node. Each `life` is one of the same actor. */
+class ReadableAgain {
+  readonly node = new ModelNode(2);
+  readonly network = new MemoryNetwork((frame, bytes) => this.node.take(frame, bytes));
+  readonly ends: unknown[] = [];
+  readonly resumed: (SourcePosition | undefined)[] = [];
+  readonly reports: string[] = [];
+  isStoreAway = false;
+  #places = 0;
+  #metadata: Metadata | undefined;
+  readonly #definition = sourceActor<object>({
+    ...{ name: "source", stream: "readings", options: {}, trouble: () => {}, onRejected: () => {} },
+    definition: { type: "test", optionsSchema: {}, open: async (_options, _context, resume) => this.#open(resume) },
+    connect: this.network.connect,
+    report: (_level, message) => this.reports.push(message),
+    log: {
+      readMetadata: async () => this.#metadata,
+      writeMetadata: async (_key, value, version) => {
+        if (this.isStoreAway) throw new Error("the store is away");
+        if (version !== (this.#metadata?.version ?? 0)) return undefined;
+        this.#metadata = { value, version: version + 1 };
+        return version + 1;
+      },
+    },
+  });
+
+  #open(resume: SourcePosition | undefined) {
+    this.resumed.push(resume);
+    let at = ((resume as { readonly after: number } | undefined)?.after ?? 0) + 1;
+    const more = () => at <= this.#places;
+    return {
+      async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
+        while (!signal.aborted) {
+          if (!more()) await settle();
+          else {
+            const event = { place: at, key: String(at % 5) };
+            yield { items: [{ item: { kind: "event", event }, term: 1, position: at }], resume: { after: at++ } };
+          }
+        }
+      },
+      close: async () => {},
+    };
+  }
+
+  put(count: number): void {
+    this.#places += count;
+  }
+
+  get stored(): readonly number[] {
+    const all = [0, 1].flatMap((partition) => this.node.log("readings", partition));
+    return all.map(({ sequence }) => sequence[1]).sort((left, right) => left - right);
+  }
+
+  life() {
+    return startActor<SourceMessage>({
+      ...this.#definition,
+      start: async (context) => {
+        const actor: Actor<SourceMessage> = await this.#definition.start(context);
+        const receive = (message: SourceMessage) => {
+          try {
+            return actor.receive(message);
+          } catch (error) {
+            this.ends.push(error);
+          }
+        };
+        return { ...actor, receive };
+      },
+    });
+  }
+}
+
+test("O8: events that the stream has lost are read again by the next life, and the others are stored once", async () => {
+  const world = new ReadableAgain();
+  const first = await world.life();
+  world.put(40);
+  await until(() => world.stored.length === 40);
+  await turns();
+  for (const partition of [0, 1]) world.node.loseTail("readings", partition, 6);
+  world.put(10);
+  await until(() => world.ends.length === 1);
+  await first.stop();
+  world.isStoreAway = true;
+  const away = await world.life();
+  await until(() => world.ends.length === 2);
+  await away.stop();
+  world.isStoreAway = false;
+  const last = await world.life();
+  await until(() => world.stored.length >= 50);
+  await last.stop();
+  assert.equal(
+    world.stored,
+    Array.from({ length: 50 }, (_, at) => at + 1),
+  );
+  assert.equal(world.node.lost, []);
+  assert.match(String(world.ends[0]), /Cannot go on as readings\/[01] must hold what it acknowledged/);
+  assert.match(String(world.ends[1]), /the store is away/);
+  assert.equal(world.reports, ["the stream has lost events: the source resumes from before them"]);
+  assert.ok(world.resumed.length === 2 && Number((world.resumed[1] as { after: number }).after) < 34);
+});
+
+test("O8: a stream that has lost everything is filled again from the beginning", async () => {
+  const world = new ReadableAgain();
+  const first = await world.life();
+  world.put(20);
+  await until(() => world.stored.length === 20);
+  await turns();
+  for (const partition of [0, 1]) world.node.loseTail("readings", partition, 20);
+  world.put(5);
+  await until(() => world.ends.length === 1);
+  await first.stop();
+  const last = await world.life();
+  await until(() => world.stored.length >= 25);
+  await last.stop();
+  assert.equal(world.resumed, [undefined, undefined]);
+  assert.is(world.stored.length, 25);
+});
+
 test.run();
