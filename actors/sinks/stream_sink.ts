@@ -139,7 +139,9 @@ class StreamWriter implements SinkWriter {
       });
     });
     try {
-      return outcomeOf(await untilAborted(Promise.all(confirmations), call?.signal)); // T2
+      const outcome = outcomeOf(await untilAborted(Promise.all(confirmations), call?.signal)); // T2
+      this.#resending.settle();
+      return outcome;
     } catch (error) {
       if (!this.#resending.hasLost) throw error;
       return await this.#goBack(call);

@@ -156,7 +156,11 @@ async function run<Options>(
     reader = await definition.open(options.options, about, resume);
     const sender = await unlessAborted(senderOf(options, producer, context), failure.signal);
     keeping(sender.keep);
-    const settle = settling(options, producer, point, reader, sender, failure.signal);
+    const settled = settling(options, producer, point, reader, sender, failure.signal);
+    const settle: Settle = async (batch, mark) => {
+      await settled(batch, mark);
+      if (batch.items.length > 0) again?.settle();
+    };
     const batches = reader.read(AbortSignal.any([signal, failure.signal]));
     await pump(
       sender,

@@ -35,6 +35,8 @@ export class Acknowledged<Place> {
   readonly #opened = new Map<number, Sequence>();
   readonly #chains = new Map<number, Acknowledgement>();
   #beginnings: Beginning<Place>[] = [];
+  /** First sequences of the batches that are not settled. */
+  #unsettled: Sequence[] = [];
   /** One of so many batches is remembered. */
   #stride = 1;
   #batches = 0;
@@ -48,11 +50,17 @@ export class Acknowledged<Place> {
 
   /** A batch is about to be sent, whose first sequence is `first`. Reading on from `place` repeats it. */
   begin(place: Place, first: Sequence, nowMs: number): void {
+    this.#unsettled = [...this.#unsettled.filter((other) => compareSequences(other, first) < 0), first];
     if (this.#batches % this.#stride === 0) this.#beginnings.push({ place, first, atMs: nowMs });
     this.#batches += 1;
     if (this.#beginnings.length <= BEGINNINGS_MAX) return;
     this.#beginnings = this.#beginnings.filter((_, index) => index % 2 === 0);
     this.#stride *= 2;
+  }
+
+  /** The oldest batch that was begun is acknowledged, and the application will not send it again by itself. */
+  settle(): void {
+    this.#unsettled.shift();
   }
 
   /**
@@ -71,7 +79,8 @@ export class Acknowledged<Place> {
       return opened[partition] !== undefined || isRecent(known);
     });
     if (lost.length === 0 || oldest === undefined) return undefined;
-    const held = lost.map((partition) => opened[partition]);
+    // Partitions run ahead of each other: a batch before the loss may still be open.
+    const held = [...lost.map((partition) => opened[partition]), ...this.#unsettled.slice(0, 1)];
     const least = held.reduce((low, one) => (compareSequences(one, low) < 0 ? one : low));
     const before = recent.findLast(({ first }) => compareSequences(first, least) <= 0);
     const isOfThisLife = (partition: number) => compareSequences(this.#opened.get(partition), opened[partition]) <= 0;

@@ -5,6 +5,7 @@
  *     const resending = new Resending<number>("readings", now);
  *     let producer = new Producer({ ...options, ...resending.options });
  *     resending.begin(place, firstSequence); // before each batch
+ *     resending.settle(); // after each, in their order
  *     // once the producer has stopped and `resending.hasLost`:
  *     producer = new Producer({ ...options, ...resending.options });
  *     const way = await resending.wayBack(producer, async ({ place }) => store(place)); // read on from there
@@ -50,6 +51,11 @@ export class Resending<Place> {
   /** A batch is about to be sent, whose first sequence is `first`. Reading on from `place` repeats it. */
   begin(place: Place, first: Sequence): void {
     this.#acknowledged.begin(place, first, this.#nowMs());
+  }
+
+  /** The oldest batch that was begun is acknowledged, and the application will not send it again by itself. */
+  settle(): void {
+    this.#acknowledged.settle();
   }
 
   /** Opens the producer's chain in each partition. Rejects as `Producer.open` does. */

@@ -11,6 +11,7 @@ function afterBatches(count: number): Acknowledged<number> {
     acknowledged.begin(batch, [5, batch * 10, 0], batch * 1_000);
     acknowledged.acknowledge(0, [5, batch * 10 + 8, 0], batch * 1_000);
     acknowledged.acknowledge(1, [5, batch * 10 + 9, 0], batch * 1_000);
+    acknowledged.settle();
   }
   return acknowledged;
 }
@@ -42,6 +43,25 @@ test("a loss that reaches back before this life is told as one that cannot be ma
   assert.equal(acknowledged.wayBack([at(99)], 2_000, WINDOW_MS), { place: 7, isComplete: true });
   assert.equal(acknowledged.wayBack([at(98)], 2_000, WINDOW_MS), { place: 7, isComplete: false });
   assert.equal(acknowledged.wayBack([undefined], 2_000, WINDOW_MS), { place: 7, isComplete: false });
+});
+
+test("a batch that is not settled is sent again, also where the loss lies behind it", () => {
+  const acknowledged = afterBatches(3);
+  acknowledged.begin(3, at(30), 3_000);
+  acknowledged.begin(4, at(40), 4_000);
+  acknowledged.acknowledge(0, at(48), 4_000); // partition 1 has acknowledged neither
+  assert.equal(acknowledged.wayBack([at(45), at(29)], 5_000, WINDOW_MS), { place: 3, isComplete: true });
+  acknowledged.settle();
+  assert.equal(acknowledged.wayBack([at(45), at(39)], 5_000, WINDOW_MS), { place: 4, isComplete: true });
+});
+
+test("a batch that is begun again stands for its first try and for all behind it", () => {
+  const acknowledged = afterBatches(3);
+  for (const batch of [3, 4, 3]) acknowledged.begin(batch, at(batch * 10), 3_000);
+  acknowledged.settle();
+  acknowledged.acknowledge(0, at(38), 3_000);
+  acknowledged.begin(4, at(40), 4_000);
+  assert.equal(acknowledged.wayBack([at(35), at(29)], 5_000, WINDOW_MS)?.place, 3);
 });
 
 test("a chain that the log may have forgotten counts as no loss", () => {
