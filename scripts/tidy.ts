@@ -1,7 +1,7 @@
 /**
  * Checks the structure of the tree: directions of imports, cycles, ownership of packages, runtime neutrality, names,
- * that every cited rule is defined and tested, and that links have a target. Exits 1 with a line for each fault. Sizes
- * are only reported.
+ * that every cited rule is defined and tested, that links have a target, and that a model's folder is whole. Exits 1 with
+ * a line for each fault. Sizes are only reported.
  *
  *   node --import tsx scripts/tidy.ts [root]
  */
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { checkCitations } from "./tidy/citation_checks.ts";
 import { checkContents, reportSizes } from "./tidy/content_checks.ts";
 import { checkCycles, checkImports } from "./tidy/import_checks.ts";
+import { checkModels } from "./tidy/model_checks.ts";
 import { checkPages } from "./tidy/page_checks.ts";
 import { type Finding, readPages, readTree } from "./tidy/tree.ts";
 
@@ -25,6 +26,7 @@ const faults = [
   ...checkContents(files),
   ...checkCitations(files, pages),
   ...checkPages(root, pages),
+  ...checkModels(root),
 ];
 for (const finding of reportSizes(files)) console.log(`long     ${lineOf(finding)}`);
 for (const fault of faults) console.error(`FAULT    ${lineOf(fault)}`);

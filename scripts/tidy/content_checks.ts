@@ -1,11 +1,10 @@
 /** What a file may say: runtime neutrality, the environment, names, default exports, and that tests run. */
 import {
   BANNED_NAMES,
+  DRIVER_OWNERS,
   ENVIRONMENT_READERS,
   FILE_LINES_MAX,
   FUNCTION_LINES_MAX,
-  KERNEL,
-  NACT_OWNERS,
   NEUTRAL_FOLDERS,
   OUTPUT_EXCEPTIONS,
   OUTPUT_OWNERS,
@@ -19,7 +18,7 @@ const ENVIRONMENT =
 const RUNTIME_USE = new RegExp(String.raw`(?<![\w$.])(?:${RUNTIME_NAMES.join("|")})\s*(?:\?\.|\.|\(|\[)`, "g");
 const OUTPUT =
   /\bconsole\s*(?:\?\.|\.|\[)|\bprocess\s*\??\.\s*std(?:out|err)\b|\{[^{}]*\bstd(?:out|err)\b[^{}]*\}\s*=\s*process\b|\bwriteSync\s*\(\s*[12]\b/g;
-const NACT_DRIVER = /\bloadDriver\s*\(\s*["'`]nact["'`]/g;
+const DRIVER = /\bloadDriver\s*\(/g;
 
 export function checkContents(files: readonly SourceFile[]): Finding[] {
   return files.flatMap((file) => [
@@ -38,9 +37,10 @@ export function checkContents(files: readonly SourceFile[]): Finding[] {
     ...(file.path.startsWith("scripts/") && !startsWithAny(file.path, [...OUTPUT_OWNERS, ...OUTPUT_EXCEPTIONS])
       ? matches(file, file.code, OUTPUT, "Cannot write to a terminal here as scripts/console/output.ts alone does")
       : []),
-    ...(startsWithAny(file.path, NACT_OWNERS)
-      ? []
-      : matches(file, file.text, NACT_DRIVER, `Cannot load nact as ${KERNEL} alone may know it`)),
+    ...(startsWithAny(file.path, NEUTRAL_FOLDERS)
+      ? matches(file, file.code, DRIVER, "Cannot load a driver as this folder must run on every runtime")
+      : []),
+    ...ownedDrivers(file),
     ...matches(
       file,
       file.code,
@@ -57,6 +57,14 @@ function matches({ path }: SourceFile, text: string, pattern: RegExp, message: s
     line: text.slice(0, index).split("\n").length,
     message,
   }));
+}
+
+function ownedDrivers(file: SourceFile): Finding[] {
+  return Object.entries(DRIVER_OWNERS).flatMap(([name, owners]) => {
+    if (startsWithAny(file.path, owners)) return [];
+    const load = new RegExp(String.raw`\bloadDriver\s*\(\s*["'\`]${name}["'\`]`, "g");
+    return matches(file, file.text, load, `Cannot load ${name} as ${owners[1]} alone may know it`);
+  });
 }
 
 function bannedName({ path }: SourceFile): Finding[] {

@@ -15,6 +15,16 @@ export const PACKAGE_OWNERS: readonly string[] = ["deps.ts", "test/", "bench/", 
 /** nact stays below the kernel, in types too. */
 export const NACT_OWNERS: readonly string[] = ["deps.ts", KERNEL, "test/", "bench/"];
 
+/** The drivers that one station alone may load. */
+export const DRIVER_OWNERS: Readonly<Record<string, readonly string[]>> = {
+  nact: NACT_OWNERS,
+  onnxruntime: ["deps.ts", "actors/enrichment/", "test/", "bench/"],
+};
+
+/** A model is a folder below it: these files, and the definition `<name>_model.ts`. */
+export const MODELS = "models";
+export const MODEL_FILES: readonly string[] = ["card.ts", "model.onnx", "train.py"];
+
 /** Run in browsers and on the edge as well: Web standards only. */
 export const NEUTRAL_FOLDERS: readonly string[] = ["protocols/", "models/"];
 export const RUNTIME_NAMES: readonly string[] = ["process", "Buffer", "Deno", "require", "__dirname", "setImmediate"];

@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { checkCitations } from "../../scripts/tidy/citation_checks.ts";
 import { checkContents, reportSizes } from "../../scripts/tidy/content_checks.ts";
 import { checkCycles, checkImports } from "../../scripts/tidy/import_checks.ts";
+import { checkModels } from "../../scripts/tidy/model_checks.ts";
 import { checkPages } from "../../scripts/tidy/page_checks.ts";
 import { importsOf, mask } from "../../scripts/tidy/source_text.ts";
 import { readPages, readTree } from "../../scripts/tidy/tree.ts";
@@ -176,6 +177,32 @@ test("nact is known to the kernel alone, in types and as a driver", () => {
     "actors/log/a.ts:1",
     "actors/log/a.ts:2",
   ]);
+});
+
+test("a model's driver is known to the enrichment alone, and a neutral folder loads none", () => {
+  const load = (name: string) => `export const one = loadDriver("${name}");\n`;
+  assert.equal(faultsOf({ "actors/enrichment/a.ts": load("onnxruntime"), "actors/log/b.ts": load("redis") }), []);
+  assert.equal(faultsOf({ "actors/log/a.ts": load("onnxruntime") }), ["actors/log/a.ts:1"]);
+  assert.equal(faultsOf({ "models/one/card.ts": load("redis") }), ["models/one/card.ts:1"]);
+});
+
+test("a model's folder holds its card, its artifact, its definition and its training", () => {
+  const model = { "models/one/card.ts": "", "models/one/model.onnx": "", "models/one/train.py": "", "models/a.ts": "" };
+  const found = (files: Record<string, string>) => withTree(files, (root) => checkModels(root));
+  assert.equal(found({ ...model, "models/one/one_model.ts": "" }), []);
+  assert.equal(
+    found({ ...model, "models/two/model.onnx": "" }).map(({ path, message }) => [
+      path,
+      /hold (\S+):/.exec(message)?.[1],
+    ]),
+    [
+      ["models/one", "one_model.ts"],
+      ["models/two", "card.ts"],
+      ["models/two", "train.py"],
+      ["models/two", "two_model.ts"],
+    ],
+  );
+  assert.equal(found({ "actors/a.ts": "" }), []);
 });
 
 test("protocols use no runtime's own names", () => {
