@@ -12,113 +12,19 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { loadDriver } from "../deps.ts";
+import {
+  CLIENT_MJS,
+  CLIENT_TS,
+  CLIENT_TSCONFIG,
+  CONFORMANCE_TS,
+  CONFORMANCE_TSCONFIG,
+  KINDS_TS,
+} from "./package_users.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const INSTALL_WITHIN_MS = 300_000;
 const RUN_WITHIN_MS = 60_000;
-
-/** A user's first client in TypeScript. It is type-checked strictly, the libraries included. */
-const CLIENT_TS = `
-import { type ConsumedRecord, Consumer, connectWebSocket, HeadraceError, Producer, SUBPROTOCOL_JSON } from "headrace";
-
-export async function copy(address: string): Promise<readonly ConsumedRecord[]> {
-  const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_JSON });
-  const producer = new Producer({ connect, addresses: [address], producerId: "typed", stream: "events" });
-  const confirmation = await producer.sendAndConfirm({ hello: "world" });
-  if (confirmation.kind === "rejected") throw new Error(confirmation.reason);
-  const { inDoubt } = await producer.close({ timeoutMs: 5_000 });
-  if (inDoubt.length > 0) throw new Error("in doubt");
-  const consumer = new Consumer({ connect, addresses: [address] });
-  const seen: ConsumedRecord[] = [];
-  try {
-    for await (const item of consumer.subscribe({ stream: "events", from: "earliest" })) {
-      if (item.kind === "records") seen.push(...item.records);
-      if (seen.length > 0) break;
-    }
-  } catch (error) {
-    if (error instanceof HeadraceError) console.error(error.code);
-    throw error;
-  }
-  consumer.close();
-  return seen;
-}
-
-// @ts-expect-error a producer has a name
-new Producer({ connect: connectWebSocket({ subprotocol: SUBPROTOCOL_JSON }), addresses: [] });
-`;
-
-/** A user's own kinds, by the contracts of the package. */
-const KINDS_TS = `
-import type { SinkDefinition } from "headrace/sink";
-import type { SourceDefinition } from "headrace/source";
-
-export const counter: SinkDefinition<{ readonly every: number }> = {
-  type: "counter",
-  delivery: "at_least_once",
-  optionsSchema: { type: "object", properties: { every: { type: "integer" } }, additionalProperties: false },
-  async open({ every }, { name, log }) {
-    let count = 0;
-    return {
-      position: async () => undefined,
-      async write({ records }) {
-        count += records.length;
-        if (count % every === 0) log("info", name + " has counted " + count);
-        return { kind: "written" };
-      },
-      close: async () => undefined,
-    };
-  },
-};
-
-export const ticks: SourceDefinition<object> = {
-  type: "ticks",
-  optionsSchema: { type: "object", additionalProperties: false },
-  async open(_options, _context, resume) {
-    const first = typeof resume?.at === "number" ? resume.at + 1 : 0;
-    return {
-      async *read() {
-        const item = { kind: "event", event: { tick: first } } as const;
-        yield { items: [{ item, term: 0, position: first }], resume: { at: first } };
-      },
-      close: async () => undefined,
-    };
-  },
-};
-`;
-
-const CLIENT_TSCONFIG = {
-  compilerOptions: {
-    target: "es2022",
-    lib: ["es2022", "dom"],
-    module: "nodenext",
-    strict: true,
-    noEmit: true,
-    types: [],
-    // The package must also pass settings that are stricter than the compiler's defaults.
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-  },
-  files: ["client.ts", "kinds.ts"],
-};
-
-/** Sends one event and reads it back, in plain Node; prints the event. */
-const CLIENT_MJS = `
-import { Consumer, connectWebSocket, Producer, SUBPROTOCOL_MSGPACK } from "headrace";
-import WebSocket from "ws";
-
-const addresses = [process.argv[2]];
-const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket });
-const producer = new Producer({ connect, addresses, producerId: "packed", stream: "events" });
-const { kind } = await producer.sendAndConfirm({ from: "the package" });
-await producer.close();
-const consumer = new Consumer({ connect, addresses });
-for await (const item of consumer.subscribe({ stream: "events", from: "earliest" })) {
-  if (item.kind !== "records" || item.records.length === 0) continue;
-  console.log(kind, JSON.stringify(item.records[0].event));
-  break;
-}
-consumer.close();
-`;
+const SUITES_WITHIN_MS = 180_000;
 
 interface Ran {
   readonly status: number | null;
@@ -171,6 +77,7 @@ function inspect(tarball: string): void {
     "dist/scripts/headrace.js",
     "dist/protocols/mod.js",
     "dist/protocols/mod.d.ts",
+    "dist/supervisors/conformance/conformance.d.ts",
     "dist/dashboard/dashboard.js",
     "dist/dashboard/index.html",
     "LICENSE",
@@ -196,6 +103,24 @@ function typeCheck(folder: string): void {
   writeFileSync(join(folder, "kinds.ts"), KINDS_TS);
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(CLIENT_TSCONFIG));
   succeed(run(process.execPath, [join(ROOT, "node_modules", "typescript", "bin", "tsc"), "-p", "."], folder));
+}
+
+/** The user's kinds pass their suites; with a fault in the sink, its suite fails and the source's passes. */
+function runSuites(folder: string): void {
+  const { compilerOptions } = CONFORMANCE_TSCONFIG;
+  const typeRoots = [join(ROOT, "node_modules", "@types")];
+  const withNodeTypes = { ...CONFORMANCE_TSCONFIG, compilerOptions: { ...compilerOptions, typeRoots } };
+  writeFileSync(join(folder, "suites.ts"), CONFORMANCE_TS);
+  writeFileSync(join(folder, "tsconfig.suites.json"), JSON.stringify(withNodeTypes));
+  const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  succeed(run(process.execPath, [compiler, "-p", "tsconfig.suites.json"], folder));
+  const countOf = (output: string, kind: string) => Number(new RegExp(`^# ${kind} (\\d+)$`, "m").exec(output)?.[1]);
+  const flags = ["--test-reporter=tap", "suites.js"];
+  const sound = succeed(run(process.execPath, flags, folder, SUITES_WITHIN_MS));
+  expect(countOf(sound, "pass") > 30 && countOf(sound, "fail") === 0, `the suites ended with:\n${sound}`);
+  const { output } = run(process.execPath, [...flags, "broken"], folder, SUITES_WITHIN_MS);
+  expect(countOf(output, "fail") > 0, "the suite passes a sink that loses records");
+  expect(!/^not ok .*numbers:/m.test(output), `the suite of sources failed:\n${output}`);
 }
 
 async function bundleForBrowsers(folder: string): Promise<void> {
@@ -304,6 +229,9 @@ async function main(folder: string): Promise<void> {
     expect(/Usage: headrace/.test(output) && /\bup\b/.test(output), `it printed: ${output}`);
   });
   await check("a client in TypeScript type-checks, strictly", () => typeCheck(elsewhere));
+  await check("a user's sink and source run the suites of headrace/conformance, which find a fault", () =>
+    runSuites(elsewhere),
+  );
   await check("the client bundles for browsers without a module of Node's", () => bundleForBrowsers(elsewhere));
   await checkNode(elsewhere);
 }

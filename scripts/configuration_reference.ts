@@ -81,6 +81,27 @@ The \`type\` of a source or a sink may name a module or an installed package tha
 
 The kind is loaded before its options are checked, and \`headrace lint\` tells which property of it is missing or wrong. Load only modules that you
 trust: they run within the node. [CONTRIBUTING](../CONTRIBUTING.md#a-new-source-in-one-file) shows what to write.
+
+Your kind can run the suite that every kind of Headrace runs. It cuts off each call before and after its effect, lets another owner take
+over, feeds odd events, and compares what your target then holds with what the kind promises:
+
+<!-- fragment: orders, readBack and formOf are yours -->
+\`\`\`ts
+import test from "node:test";
+import { type SinkHarness, sinkCases } from "headrace/conformance";
+
+const harness: SinkHarness = {
+  name: "orders",
+  delivery: "at_least_once",
+  // A fresh target for each case. held: the records that a reader of it sees.
+  open: async () => ({ sink: orders, options: {}, held: async () => readBack(), close: async () => {} }),
+  // The form of an event in the target; undefined where the record must be set aside.
+  expected: ({ event }) => formOf(event),
+};
+for (const { name, run } of sinkCases(harness)) test(name, run);
+\`\`\`
+
+\`sourceCases\` does the same for a source: its harness opens a place and puts numbers into it. The cases belong to no runner of tests.
 `;
 
 export function renderReference(): string {

@@ -7,6 +7,7 @@
  * part is cited by a test.
  */
 import { posix } from "node:path";
+import { startsWithAny, TEST_FOLDERS } from "./rules.ts";
 import { mask } from "./source_text.ts";
 import type { Finding, Page, SourceFile } from "./tree.ts";
 
@@ -48,7 +49,7 @@ export function checkCitations(files: readonly SourceFile[], pages: readonly Pag
     const { label, words, line } = citation;
     if (NO_RULES.has(label)) return;
     const found = resolve(path, citation);
-    if (found.length === 1 && path.startsWith("test/")) for (const rule of found) tested.add(rule as Rule);
+    if (found.length === 1 && isTest(path)) for (const rule of found) tested.add(rule as Rule);
     if (found.length === 1 || isSystemRule(label)) return;
     const reason = found.length === 0 ? "nothing defines it here" : `${found.length} files of this room define it`;
     const message = `Cannot cite ${label} as it must be a rule of this room, or follow the name of its part: ${reason}`;
@@ -75,8 +76,10 @@ export function checkCitations(files: readonly SourceFile[], pages: readonly Pag
   return [...findings, ...repetitions, ...untested(rules, tested)];
 }
 
+const isTest = (path: string): boolean => startsWithAny(path, TEST_FOLDERS);
+
 function rulesOf({ path, text }: SourceFile): Rule[] {
-  if (path.startsWith("test/")) return [];
+  if (isTest(path)) return [];
   return [...text.matchAll(DEFINITION)].map(({ 1: label = "", index }) => ({ label, path, line: lineAt(text, index) }));
 }
 
@@ -98,7 +101,7 @@ function partOf(path: string): string {
 function readable(path: string, text: string): string {
   const { withStrings } = mask(text);
   const comments = text.split("").map((char, at) => (withStrings[at] === char && char !== "\n" ? " " : char));
-  if (path.startsWith("test/")) {
+  if (isTest(path)) {
     for (const { 0: call, 2: name = "", index } of text.matchAll(TEST_NAME)) {
       const from = index + call.length - 1 - name.length;
       for (let at = 0; at < name.length; at++) comments[from + at] = name[at] as string;

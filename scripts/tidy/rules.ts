@@ -4,6 +4,8 @@
 export const FOLDER_ORDER = ["deps.ts", "protocols", "models", "actors", "supervisors", "scripts"] as const;
 /** Import everything, and nothing imports them. */
 export const FREE_FOLDERS = ["bench", "test"] as const;
+/** Hold tests: the published suites are ones that others run as well. */
+export const TEST_FOLDERS: readonly string[] = ["test/", "supervisors/conformance/"];
 /** Imports `protocols/` only. */
 export const DASHBOARD = "dashboard";
 

@@ -126,6 +126,8 @@ test("a rule is cited by its number in its room, and elsewhere after the name of
 });
 
 test("a rule that no test cites, one that is defined twice, and a rule of the system without its page are faults", () => {
+  const suite = { "supervisors/conformance/a.ts": '// sink D1\ntest("sink D2");\n' };
+  assert.equal(citationFaults({ "actors/sinks/sink_machine.ts": MACHINE, ...suite }), []);
   assert.equal(citationFaults({ "actors/sinks/sink_machine.ts": MACHINE }), [
     "actors/sinks/sink_machine.ts:3",
     "actors/sinks/sink_machine.ts:4",

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import type { OutboxReport } from "../../../actors/pipeline/outbox/outbox_messages.ts";
 import { outboxActor, outboxChannel } from "../../../actors/pipeline/outbox_actor.ts";
-import { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { FakePartition } from "../../../supervisors/conformance/parts/fake_feed.ts";
 import { fakePipeline } from "../../support/fakes/fake_pipeline.ts";
 import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";

@@ -12,7 +12,7 @@ import type { Inference, ModelDefinition } from "../../../models/model.ts";
 import { cutRows, stackRows } from "../../../models/rows.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
-import { ODD_EVENTS } from "../sinks/odd_events.ts";
+import { type ConformanceCase, ODD_EVENTS } from "../../../supervisors/conformance/conformance.ts";
 
 export interface ModelHarness {
   readonly definition: ModelDefinition;
@@ -21,11 +21,6 @@ export interface ModelHarness {
   readonly inputs: fc.Arbitrary<Event>;
   /** For each bound of the card an input beyond it, and for a bound that cuts the same input without the excess. */
   readonly beyond: Readonly<Record<string, { readonly input: Event; readonly cut?: Event }>>;
-}
-
-export interface ModelCase {
-  readonly name: string;
-  run(): Promise<void>;
 }
 
 const INPUTS_MAX = 40;
@@ -44,7 +39,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "the card names the fields of each result": namesResults,
 };
 
-export function modelCases(harness: ModelHarness): readonly ModelCase[] {
+export function modelCases(harness: ModelHarness): readonly ConformanceCase[] {
   const { name, version } = harness.definition.card;
   return Object.entries(CHECKS).map(([about, check]) => ({
     name: `${name} ${version}: ${about}`,

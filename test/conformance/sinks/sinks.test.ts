@@ -10,10 +10,9 @@ import { stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
 import { loadDriver } from "../../../deps.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { visibleText } from "../../../protocols/values/visible_text.ts";
+import { plainEvent, type SinkHarness, sinkCases } from "../../../supervisors/conformance/conformance.ts";
 import { runningNode } from "../../support/processes/running_node.ts";
 import { readFileSink } from "../../support/read_file_sink.ts";
-import { plainEvent, type SinkHarness } from "./sink_harness.ts";
-import { sinkSuite } from "./sink_suite.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 
@@ -156,6 +155,6 @@ test("every kind of sink runs the suite", () => {
   assert.equal(Object.keys(HARNESSES).sort(), [...SINKS.keys()].sort());
 });
 
-for (const harness of Object.values(HARNESSES).flat()) sinkSuite(harness);
+for (const { name, run } of Object.values(HARNESSES).flat().flatMap(sinkCases)) test(name, run);
 
 test.run();

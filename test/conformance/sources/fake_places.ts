@@ -6,7 +6,7 @@ import type {
   SourceDefinition,
   SourceItem,
 } from "../../../actors/sources/source.ts";
-import type { SourceHarness } from "./source_suite.ts";
+import type { SourceHarness } from "../../../supervisors/conformance/conformance.ts";
 
 /** Items of one batch. */
 const BATCH_ITEMS = 5;

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AnySource, SOURCES } from "../../../actors/sources/registry.ts";
 import { loadDriver } from "../../../deps.ts";
+import type { SourceHarness, SourcePlace } from "../../../supervisors/conformance/conformance.ts";
 import type { RedisServer } from "../../support/redis/redis_server.ts";
-import type { SourceHarness, SourcePlace } from "./source_suite.ts";
 
 function ofRegistry(type: string): AnySource {
   const source = SOURCES.get(type);

@@ -1,9 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SOURCES } from "../../../actors/sources/registry.ts";
+import { sourceCases } from "../../../supervisors/conformance/conformance.ts";
 import { FAKE_HARNESSES } from "./fake_places.ts";
 import { fileHarness } from "./house_places.ts";
-import { sourceSuite } from "./source_suite.ts";
 
 /** Kinds of the suite: the others need a server. */
 const HERE = [fileHarness];
@@ -17,6 +17,6 @@ test("every kind of source that reads a place runs the suite", () => {
   assert.equal([...SOURCES.keys()].sort(), run.sort());
 });
 
-for (const harness of [...FAKE_HARNESSES, ...HERE]) sourceSuite(harness);
+for (const { name, run } of [...FAKE_HARNESSES, ...HERE].flatMap(sourceCases)) test(name, run);
 
 test.run();

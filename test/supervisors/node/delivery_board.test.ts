@@ -2,8 +2,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { DeliveryReport } from "../../../actors/sinks/delivery/delivery_messages.ts";
 import { position } from "../../../protocols/position.ts";
+import { FakePartition } from "../../../supervisors/conformance/parts/fake_feed.ts";
 import { DeliveryBoard } from "../../../supervisors/node/delivery_board.ts";
-import { FakePartition } from "../../support/fakes/fake_feed.ts";
 
 function standingAfter(...reports: DeliveryReport[]) {
   const board = new DeliveryBoard(

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { DecodedBatch } from "../../../../actors/log/decoded_batch.ts";
 import { OutboxInputs } from "../../../../actors/pipeline/outbox/outbox_inputs.ts";
 import type { Event } from "../../../../protocols/event.ts";
-import { FakePartition } from "../../../support/fakes/fake_feed.ts";
+import { FakePartition } from "../../../../supervisors/conformance/parts/fake_feed.ts";
 
 const TIME = { outOfOrderMs: 0, skewMs: 60_000, idleAfterMs: 1_000 };
 const APPENDED_MS = 1_000; // of the first record that FakePartition stores

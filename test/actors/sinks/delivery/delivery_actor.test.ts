@@ -22,8 +22,8 @@ import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts
 import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
 import type { SinkBatch, SinkClient, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, type Position, position } from "../../../../protocols/position.ts";
-import { startActor } from "../../../support/fakes/fake_actor.ts";
-import { FakePartition, packedEvents } from "../../../support/fakes/fake_feed.ts";
+import { startActor } from "../../../../supervisors/conformance/parts/fake_actor.ts";
+import { FakePartition, packedEvents } from "../../../../supervisors/conformance/parts/fake_feed.ts";
 import { readFileSink } from "../../../support/read_file_sink.ts";
 
 interface Setup<Options, Client extends SinkClient | undefined = undefined> {

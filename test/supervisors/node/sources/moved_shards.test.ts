@@ -7,10 +7,10 @@ import { realWorld } from "../../../../actors/kernel/world.ts";
 import type { SourceItem } from "../../../../actors/sources/source.ts";
 import { sourceActor } from "../../../../actors/sources/source_actor.ts";
 import { partitionOfKey } from "../../../../protocols/partitioner.ts";
+import { SourceNode, STREAM } from "../../../../supervisors/conformance/sources/source_node.ts";
 import { shardsActor } from "../../../../supervisors/node/sources/shards_actor.ts";
 import { SHARD_LIMITS } from "../../../../supervisors/node/sources/shards_machine.ts";
 import { PositionPlace, positionSource, QueuePlace, queueSource } from "../../../conformance/sources/fake_places.ts";
-import { SourceNode, STREAM } from "../../../conformance/sources/source_node.ts";
 import { eventually } from "../../../support/processes/running_node.ts";
 
 const PARTITIONS = 3;

@@ -3,11 +3,11 @@
  * express it, or is a dead letter with a reason. The records behind it arrive, and no record is tried without end.
  * `sink_faults.ts` checks what the kind promises through faults.
  */
-import { test } from "uvu";
-import * as assert from "uvu/assert";
+import assert from "node:assert/strict";
 import type { DeliveryItem } from "../../../actors/sinks/delivery/delivery_messages.ts";
 import { position } from "../../../protocols/position.ts";
-import { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { type ConformanceCase, test } from "../conformance_case.ts";
+import { FakePartition } from "../parts/fake_feed.ts";
 import { beginDelivery, CHECKPOINT, lettersOf } from "./delivery_under_test.ts";
 import { ODD_EVENTS, type OddEvent } from "./odd_events.ts";
 import { sinkFaults } from "./sink_faults.ts";
@@ -42,8 +42,13 @@ async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
   return { held, letters: lettersOf(partition), retries };
 }
 
-export function sinkSuite(harness: SinkHarness): void {
-  // sink S5 and S8: a record is in the target or in the dead letters, never in both.
+/** The cases of one kind of sink. Each opens a target of its own. */
+export function sinkCases(harness: SinkHarness): readonly ConformanceCase[] {
+  return [oddEvents(harness), promise(harness), ...sinkFaults(harness)];
+}
+
+/** sink S5 and S8: a record is in the target or in the dead letters, never in both. */
+const oddEvents = (harness: SinkHarness): ConformanceCase =>
   test(`${harness.name}: every event is held as its format can express it or set aside, and those behind it arrive`, async () => {
     const target = await harness.open();
     try {
@@ -52,21 +57,21 @@ export function sinkSuite(harness: SinkHarness): void {
         (odd) => [odd.name, harness.expected(odd)] as const,
       );
       for (const [at, [name, value]] of expected.entries()) {
-        assert.is(letters.has(at), value === undefined, `${name} is ${value === undefined ? "" : "not "}set aside`);
+        assert.equal(letters.has(at), value === undefined, `${name} is ${value === undefined ? "" : "not "}set aside`);
         if (value === undefined) assert.ok((letters.get(at) ?? "").length > 5, `${name} has a reason`);
       }
       const wanted = expected.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
-      for (const [at, [name, value]] of wanted.entries()) assert.equal(held[at], value, name);
-      assert.is(held.length, wanted.length);
+      for (const [at, [name, value]] of wanted.entries()) assert.deepEqual(held[at], value, name);
+      assert.equal(held.length, wanted.length);
       assert.ok(retries <= RETRIES_MAX, `${retries} retries`);
     } finally {
       await target.close();
     }
   });
+
+const promise = (harness: SinkHarness): ConformanceCase =>
   test(`${harness.name}: the suite checks the promise that the kind declares`, async () => {
     const target = await harness.open();
     await target.close();
-    assert.is(target.sink.delivery, harness.delivery);
+    assert.equal(target.sink.delivery, harness.delivery);
   });
-  sinkFaults(harness);
-}

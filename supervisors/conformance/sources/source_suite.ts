@@ -3,36 +3,12 @@
  * once or is a dead letter, whatever dies, freezes, waits or goes away, and the place learns what is stored. A kind takes
  * part by a harness, which knows the contract alone.
  */
-import { test } from "uvu";
-import * as assert from "uvu/assert";
-import type { Event } from "../../../protocols/event.ts";
+import assert from "node:assert/strict";
+import { type ConformanceCase, test } from "../conformance_case.ts";
 import { type CrashPoint, CrashPoints, EFFECTS } from "./crash_points.ts";
-import { type LifeOptions, type SourceLife, startLife, type TestedSource } from "./source_life.ts";
+import type { SourceHarness, SourcePlace, TestedSource } from "./source_harness.ts";
+import { type LifeOptions, type SourceLife, startLife } from "./source_life.ts";
 import { SourceNode } from "./source_node.ts";
-
-/** The place outside that a source reads from, made for one test. */
-export interface SourcePlace {
-  readonly options: unknown;
-  /** The shard that the events are put into; absent for a source without shards. */
-  readonly shard?: string;
-  /** Adds one event for each number. */
-  put(numbers: readonly number[]): Promise<void>;
-  /** The number in an event, as the source reads it. */
-  numberOf(event: Event): number;
-  /** Adds something that is no event. Absent where the place can hold events alone. */
-  putMalformed?(): Promise<void>;
-  /** Takes the place away; what is answered brings it back. Absent where that cannot be. */
-  goAway?(): Promise<() => Promise<void>>;
-  /** How much the place would hand out again. Absent where the place keeps everything. */
-  unacknowledged?(): Promise<number>;
-  close(): Promise<void>;
-}
-
-export interface SourceHarness {
-  readonly name: string;
-  readonly definition: TestedSource;
-  open(): Promise<SourcePlace>;
-}
 
 /** The bound of a wait, in ms of the real clock, as a place may be a real server. */
 const WAIT_MAX_MS = 20_000;
@@ -98,7 +74,7 @@ class Trial {
       await until(async () => (await unacknowledged.call(this.place)) === 0, `${about}: everything is acknowledged`);
     }
     const stored = await this.stored();
-    assert.equal(
+    assert.deepEqual(
       [...stored].sort((left, right) => left - right),
       this.#put,
       about,
@@ -119,54 +95,73 @@ const CRASH_POINTS: readonly CrashPoint[] = EFFECTS.flatMap((effect) =>
   [1, 2, 3].flatMap((nth) => (["before", "after"] as const).map((when) => ({ effect, when, nth }))),
 );
 
-export function sourceSuite(harness: SourceHarness): void {
-  const trial = (name: string, run: (trial: Trial) => Promise<void>) =>
-    test(`${harness.name}: ${name}`, async () => {
-      const one = new Trial(harness.definition, await harness.open());
-      try {
-        await run(one);
-      } finally {
-        await one.end();
-      }
-    });
-  const manyTrials = (name: string, run: (trial: Trial, point: CrashPoint, about: string) => Promise<boolean>) =>
-    test(`${harness.name}: ${name}`, async () => {
-      const reached = new Set<string>();
-      for (const point of CRASH_POINTS) {
-        const one = new Trial(harness.definition, await harness.open());
-        const about = `${point.when} ${point.effect} ${point.nth}`;
-        try {
-          if (await run(one, point, about)) reached.add(point.effect);
-        } finally {
-          await one.end();
-        }
-      }
-      for (const effect of ["open", "read", "send", "acked", "store"]) assert.ok(reached.has(effect), effect);
-    });
+/** The cases of one kind of source. Each opens places of its own. */
+export const sourceCases = (harness: SourceHarness): readonly ConformanceCase[] => [
+  deaths(harness),
+  frozenLives(harness),
+  ...stops(harness),
+  ...troubles(harness),
+];
 
-  /** Puts portions until the life is down. Answers false where the effect does not come so often. */
-  const untilDown = async (one: Trial, life: SourceLife): Promise<boolean> => {
-    let isDown = false;
-    void life.points.down.then(() => (isDown = true));
-    for (let portion = 0; portion < 4 && !isDown; portion += 1) {
-      await one.put(PORTION);
-      await until(async () => isDown || (await one.isAllStored()), "the life is down, or everything is stored");
+const trial = (harness: SourceHarness, name: string, run: (trial: Trial) => Promise<void>): ConformanceCase =>
+  test(`${harness.name}: ${name}`, () => onTrial(harness, run));
+
+async function onTrial<Value>(harness: SourceHarness, run: (trial: Trial) => Promise<Value>): Promise<Value> {
+  const one = new Trial(harness.definition, await harness.open());
+  try {
+    return await run(one);
+  } finally {
+    await one.end();
+  }
+}
+
+/** @param run answers whether the life came to the point */
+const atEachPoint = (
+  harness: SourceHarness,
+  name: string,
+  run: (trial: Trial, point: CrashPoint, about: string) => Promise<boolean>,
+): ConformanceCase =>
+  test(`${harness.name}: ${name}`, async () => {
+    const reached = new Set<string>();
+    for (const point of CRASH_POINTS) {
+      const about = `${point.when} ${point.effect} ${point.nth}`;
+      if (await onTrial(harness, (one) => run(one, point, about))) reached.add(point.effect);
     }
-    return isDown;
-  };
-
-  // source I2 and I3: an item that is read again is known again.
-  manyTrials("each event is stored once over a death before or after each effect", async (one, point, about) => {
-    await one.put(PORTION);
-    const isDown = await untilDown(one, await one.start(new CrashPoints(point)));
-    await one.start();
-    await one.put(PORTION);
-    await one.judge(about);
-    return isDown;
+    for (const effect of ["open", "read", "send", "acked", "store"]) assert.ok(reached.has(effect), effect);
   });
 
-  // source I1: two nodes may take themselves for the owner, and the earlier one wakes up late.
-  manyTrials(
+/** Puts portions until the life is down. Answers false where the effect does not come so often. */
+async function untilDown(one: Trial, life: SourceLife): Promise<boolean> {
+  let isDown = false;
+  void life.points.down.then(() => {
+    isDown = true;
+  });
+  for (let portion = 0; portion < 4 && !isDown; portion += 1) {
+    await one.put(PORTION);
+    await until(async () => isDown || (await one.isAllStored()), "the life is down, or everything is stored");
+  }
+  return isDown;
+}
+
+/** source I2 and I3: an item that is read again is known again. */
+const deaths = (harness: SourceHarness): ConformanceCase =>
+  atEachPoint(
+    harness,
+    "each event is stored once over a death before or after each effect",
+    async (one, point, about) => {
+      await one.put(PORTION);
+      const isDown = await untilDown(one, await one.start(new CrashPoints(point)));
+      await one.start();
+      await one.put(PORTION);
+      await one.judge(about);
+      return isDown;
+    },
+  );
+
+/** source I1: two nodes may take themselves for the owner, and the earlier one wakes up late. */
+const frozenLives = (harness: SourceHarness): ConformanceCase =>
+  atEachPoint(
+    harness,
     "each event is stored once where a frozen life goes on beside its successor",
     async (one, point, about) => {
       await one.put(PORTION);
@@ -187,7 +182,8 @@ export function sourceSuite(harness: SourceHarness): void {
     },
   );
 
-  trial("a stop ends in time though the log answers nothing, and the next life goes on", async (one) => {
+const stops = (harness: SourceHarness): readonly ConformanceCase[] => [
+  trial(harness, "a stop ends in time though the log answers nothing, and the next life goes on", async (one) => {
     await one.put(PORTION);
     const slow = await one.start(new CrashPoints({ effect: "acked", when: "before", nth: 1 }));
     await slow.points.down;
@@ -197,20 +193,21 @@ export function sourceSuite(harness: SourceHarness): void {
     assert.ok(tookMs < STOP_MAX_MS, `${tookMs} ms`);
     await one.start();
     await one.judge("after a stop");
-  });
-
-  trial("a life that was stopped in order stores and acknowledges all before its end", async (one) => {
+  }),
+  trial(harness, "a life that was stopped in order stores and acknowledges all before its end", async (one) => {
     const first = await one.start();
     await one.put(PORTION);
     await one.untilAllStored();
     await first.stop();
-    assert.is(first.ends.length, 0);
+    assert.equal(first.ends.length, 0);
     await one.start();
     await one.put(PORTION);
     await one.judge("after a stop in order");
-  });
+  }),
+];
 
-  trial("what is no event is a dead letter, and the events around it are stored", async (one) => {
+const troubles = (harness: SourceHarness): readonly ConformanceCase[] => [
+  trial(harness, "what is no event is a dead letter, and the events around it are stored", async (one) => {
     const { putMalformed } = one.place;
     if (putMalformed === undefined) return;
     await one.put(PORTION);
@@ -219,9 +216,8 @@ export function sourceSuite(harness: SourceHarness): void {
     await one.start();
     await one.judge("around a malformed item");
     await until(async () => (await one.node.stored("rejected")).length === 1, "the dead letter is stored");
-  });
-
-  trial("reading goes on by itself after the place was away", async (one) => {
+  }),
+  trial(harness, "reading goes on by itself after the place was away", async (one) => {
     const { goAway } = one.place;
     if (goAway === undefined) return;
     await one.put(PORTION);
@@ -233,5 +229,5 @@ export function sourceSuite(harness: SourceHarness): void {
     if (life.ends.length > 0) await one.start(); // as its supervisor does
     await one.put(PORTION);
     await one.judge("after the place was away");
-  });
-}
+  }),
+];

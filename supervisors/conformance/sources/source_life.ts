@@ -3,10 +3,8 @@ import type { Actor, ActorContext, Timer } from "../../../actors/kernel/actor.ts
 import type { NamedItem, PlacedItem, SourceDefinition, SourceReader } from "../../../actors/sources/source.ts";
 import { type SourceMessage, type SourceOptions, sourceActor } from "../../../actors/sources/source_actor.ts";
 import { CrashPoints } from "./crash_points.ts";
+import type { TestedSource } from "./source_harness.ts";
 import { type Carrier, type SourceNode, STREAM } from "./source_node.ts";
-
-/** A kind of source under test, with options that were checked. */
-export type TestedSource = SourceDefinition<never> | SourceDefinition<never, NamedItem>;
 
 export interface SourceLife {
   readonly points: CrashPoints;

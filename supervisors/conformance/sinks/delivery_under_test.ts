@@ -10,8 +10,8 @@ import type {
 import type { SinkCall, SinkClient, SinkWriter } from "../../../actors/sinks/sink.ts";
 import { offset, type Position } from "../../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
-import { startActor } from "../../support/fakes/fake_actor.ts";
-import type { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { startActor } from "../parts/fake_actor.ts";
+import type { FakePartition } from "../parts/fake_feed.ts";
 import type { OpenTarget, SinkUnderTest } from "./sink_harness.ts";
 
 const codec = {

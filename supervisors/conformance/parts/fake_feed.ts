@@ -40,7 +40,7 @@ export class FakePartition {
   /** Stores a batch of events; those at `rejected` take no offset. */
   store(channel: Channel, owner: number, events: readonly unknown[], rejected: readonly number[] = []): void {
     const bitmap = new Uint8Array((events.length + 7) >> 3);
-    for (const index of rejected) bitmap[index >> 3]! |= 1 << (index & 7);
+    for (const index of rejected) bitmap[index >> 3] = (bitmap[index >> 3] ?? 0) | (1 << (index & 7));
     const firstOffset = offset(this.end(channel));
     const starts = this.epochs.get(channel) ?? [];
     if (starts.at(-1)?.epoch !== owner) starts.push({ epoch: epoch(owner), firstOffset });

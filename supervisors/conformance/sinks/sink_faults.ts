@@ -2,11 +2,11 @@
  * Checks a kind of sink behind a real delivery through crashes, lost answers, other owners, outages and refusals. What a
  * reader of the target then sees is what the kind promises (`delivery`): each record once and in order, or at least once.
  */
-import { test } from "uvu";
-import * as assert from "uvu/assert";
+import assert from "node:assert/strict";
 import type { SinkBatch, SinkWriter } from "../../../actors/sinks/sink.ts";
 import { comparePositions, type Position } from "../../../protocols/position.ts";
-import { FakePartition } from "../../support/fakes/fake_feed.ts";
+import { type ConformanceCase, test } from "../conformance_case.ts";
+import { FakePartition } from "../parts/fake_feed.ts";
 import { beginDelivery, CHECKPOINT, Faults, lettersOf, type Operation, type SinkFault } from "./delivery_under_test.ts";
 import { type OpenTarget, plainEvent, type SinkHarness, type SinkUnderTest } from "./sink_harness.ts";
 
@@ -32,9 +32,9 @@ function assertPromised(
   texts: readonly string[],
 ) {
   const expected = texts.map((text) => harness.expected(plainEvent(text)));
-  if (sink.delivery !== "at_least_once") return assert.equal(held, expected);
+  if (sink.delivery !== "at_least_once") return assert.deepEqual(held, expected);
   const firsts = held.filter((one, at) => held.findIndex((other) => same(one, other)) === at);
-  assert.equal(firsts, expected);
+  assert.deepEqual(firsts, expected);
 }
 
 const same = (left: unknown, right: unknown) => JSON.stringify(left) === JSON.stringify(right);
@@ -52,11 +52,11 @@ async function withTarget(
 }
 
 /** The operation's answer is lost; the same owner goes on, or the next one takes over beside it. */
-function lostAnswer(harness: SinkHarness, fault: SinkFault, isTakenOver: boolean) {
+function lostAnswer(harness: SinkHarness, fault: SinkFault, isTakenOver: boolean): ConformanceCase {
   const { operation, isAfter, number, untilGivenUp } = fault;
   const moment = untilGivenUp ? "after its effect, by a deadline," : isAfter ? "after its effect" : "before it";
   const then = isTakenOver ? "the next owner takes over" : "the owner goes on";
-  test(`${harness.name}: ${operation} number ${number} is cut off ${moment} and ${then}`, () =>
+  return test(`${harness.name}: ${operation} number ${number} is cut off ${moment} and ${then}`, () =>
     withTarget(harness, async (target, partition) => {
       storeTexts(partition, 1, TEXTS.slice(0, 5));
       let strike = () => {};
@@ -78,7 +78,7 @@ function lostAnswer(harness: SinkHarness, fault: SinkFault, isTakenOver: boolean
       await first.end();
       if (isTakenOver) await last.end();
       assertPromised(harness, target, await heldBy(target, partition), TEXTS);
-      assert.equal([...lettersOf(partition)], []);
+      assert.deepEqual([...lettersOf(partition)], []);
     }));
 }
 
@@ -88,17 +88,17 @@ const operationsOf = (delivery: SinkUnderTest["delivery"]): readonly Operation[]
     ? ["open", "position", "write", "store the position"]
     : ["open", "write", "store the position"];
 
-function lostAnswers(harness: SinkHarness, operations: readonly Operation[]) {
-  for (const operation of operations) {
+function lostAnswers(harness: SinkHarness, operations: readonly Operation[]): ConformanceCase[] {
+  return operations.flatMap((operation) => {
     const number = operation === "write" || operation === "store the position" ? 2 : 1;
-    for (const isAfter of [false, true]) {
-      for (const isTakenOver of [false, true]) lostAnswer(harness, { operation, isAfter, number }, isTakenOver);
-    }
-  }
+    return [false, true].flatMap((isAfter) =>
+      [false, true].map((isTakenOver) => lostAnswer(harness, { operation, isAfter, number }, isTakenOver)),
+    );
+  });
 }
 
-function fence(harness: SinkHarness) {
-  test(`${harness.name}: sink S1, S2: an owner of before writes nothing once its successor has opened the sink`, () =>
+function fence(harness: SinkHarness): ConformanceCase {
+  return test(`${harness.name}: sink S1, S2: an owner of before writes nothing once its successor has opened the sink`, () =>
     withTarget(harness, async (target, partition) => {
       storeTexts(partition, 1, TEXTS.slice(0, 2));
       const first = await beginDelivery(target, partition, 1, { recordsMax: RECORDS_MAX });
@@ -108,15 +108,15 @@ function fence(harness: SinkHarness) {
       storeTexts(partition, 2, TEXTS.slice(2)); // both owners read these
       await second.until(LAST);
       await first.actor.until(() => first.reports.some(({ kind }) => kind === "fenced"));
-      assert.not(first.standsAt(LAST));
+      assert.ok(!first.standsAt(LAST));
       await first.end();
       await second.end();
       assertPromised(harness, target, await heldBy(target, partition), TEXTS);
     }));
 }
 
-function rewound(harness: SinkHarness) {
-  test(`${harness.name}: delivery D6: after the log lost its tail, the records that it still holds are in the target`, () =>
+function rewound(harness: SinkHarness): ConformanceCase {
+  return test(`${harness.name}: delivery D6: after the log lost its tail, the records that it still holds are in the target`, () =>
     withTarget(harness, async (target, partition) => {
       storeTexts(partition, 1, ["a", "b"]);
       storeTexts(partition, 1, ["lost 1", "lost 2"]);
@@ -142,8 +142,8 @@ function rewound(harness: SinkHarness) {
     }));
 }
 
-function away(harness: SinkHarness) {
-  test(`${harness.name}: a target that is gone sets no record aside, and gets all of them once it is back`, () =>
+function away(harness: SinkHarness): ConformanceCase {
+  return test(`${harness.name}: a target that is gone sets no record aside, and gets all of them once it is back`, () =>
     withTarget(harness, async (target, partition) => {
       if (target.setAway === undefined) return;
       storeTexts(partition, 1, TEXTS.slice(0, 2));
@@ -152,31 +152,33 @@ function away(harness: SinkHarness) {
       await target.setAway(true);
       storeTexts(partition, 1, TEXTS.slice(2));
       await delivery.actor.until(() => delivery.reports.filter(({ kind }) => kind === "retry").length >= 4);
-      assert.not(delivery.standsAt(LAST));
+      assert.ok(!delivery.standsAt(LAST));
       await target.setAway(false);
       await delivery.until(LAST);
       await delivery.end();
       assertPromised(harness, target, await heldBy(target, partition), TEXTS);
-      assert.equal([...lettersOf(partition)], []);
+      assert.deepEqual([...lettersOf(partition)], []);
     }));
 }
 
-function refusal(harness: SinkHarness) {
+function refusal(harness: SinkHarness): readonly ConformanceCase[] {
   const { refused } = harness;
-  if (refused === undefined) return;
-  test(`${harness.name}: sink S5: a record that the target refuses is set aside alone, with the reason`, () =>
-    withTarget(harness, async (target, partition) => {
-      storeTexts(partition, 1, TEXTS.slice(0, 3));
-      partition.store("records", 1, [refused.event]);
-      storeTexts(partition, 1, TEXTS.slice(3));
-      const delivery = await beginDelivery(target, partition, 1);
-      await delivery.until(LAST + 1);
-      await delivery.end();
-      assertPromised(harness, target, await heldBy(target, partition), TEXTS);
-      const letters = lettersOf(partition);
-      assert.equal([...letters.keys()], [3]);
-      assert.ok((letters.get(3) ?? "").length > 2);
-    }));
+  if (refused === undefined) return [];
+  return [
+    test(`${harness.name}: sink S5: a record that the target refuses is set aside alone, with the reason`, () =>
+      withTarget(harness, async (target, partition) => {
+        storeTexts(partition, 1, TEXTS.slice(0, 3));
+        partition.store("records", 1, [refused.event]);
+        storeTexts(partition, 1, TEXTS.slice(3));
+        const delivery = await beginDelivery(target, partition, 1);
+        await delivery.until(LAST + 1);
+        await delivery.end();
+        assertPromised(harness, target, await heldBy(target, partition), TEXTS);
+        const letters = lettersOf(partition);
+        assert.deepEqual([...letters.keys()], [3]);
+        assert.ok((letters.get(3) ?? "").length > 2);
+      })),
+  ];
 }
 
 /** The same kind of sink, which keeps batches in memory until it is flushed (sink S10). */
@@ -216,37 +218,39 @@ function holdingWriter(writer: SinkWriter): SinkWriter {
   };
 }
 
-function heldBatches(harness: SinkHarness) {
+function heldBatches(harness: SinkHarness): readonly ConformanceCase[] {
   const name = `${harness.name}, held until it is flushed`;
   const open = async () => {
     const target = await harness.open();
     return { ...target, sink: holding(target.sink) };
   };
   const holdingHarness: SinkHarness = { ...harness, name, open };
-  lostAnswers(holdingHarness, ["write", "flush"]);
-  test(`${name}: delivery D15: a planned stop loses nothing, and nothing is sent again`, () =>
-    withTarget(holdingHarness, async (target, partition) => {
-      storeTexts(partition, 1, TEXTS.slice(0, 3));
-      const first = await beginDelivery(target, partition, 1, { recordsMax: RECORDS_MAX });
-      await first.actor.until(() => first.reports.some(({ kind }) => kind === "opened"));
-      await first.end();
-      storeTexts(partition, 2, TEXTS.slice(3));
-      const second = await beginDelivery(target, partition, 2, { recordsMax: RECORDS_MAX });
-      await second.until(LAST);
-      await second.end();
-      assert.equal(
-        await heldBy(target, partition),
-        TEXTS.map((text) => harness.expected(plainEvent(text))),
-      );
-    }));
+  return [
+    ...lostAnswers(holdingHarness, ["write", "flush"]),
+    test(`${name}: delivery D15: a planned stop loses nothing, and nothing is sent again`, () =>
+      withTarget(holdingHarness, async (target, partition) => {
+        storeTexts(partition, 1, TEXTS.slice(0, 3));
+        const first = await beginDelivery(target, partition, 1, { recordsMax: RECORDS_MAX });
+        await first.actor.until(() => first.reports.some(({ kind }) => kind === "opened"));
+        await first.end();
+        storeTexts(partition, 2, TEXTS.slice(3));
+        const second = await beginDelivery(target, partition, 2, { recordsMax: RECORDS_MAX });
+        await second.until(LAST);
+        await second.end();
+        assert.deepEqual(
+          await heldBy(target, partition),
+          TEXTS.map((text) => harness.expected(plainEvent(text))),
+        );
+      })),
+  ];
 }
 
-export function sinkFaults(harness: SinkHarness): void {
-  lostAnswers(harness, operationsOf(harness.delivery));
-  lostAnswer(harness, { operation: "write", isAfter: true, number: 2, untilGivenUp: true }, false);
-  fence(harness);
-  rewound(harness);
-  away(harness);
-  refusal(harness);
-  heldBatches(harness);
-}
+export const sinkFaults = (harness: SinkHarness): readonly ConformanceCase[] => [
+  ...lostAnswers(harness, operationsOf(harness.delivery)),
+  lostAnswer(harness, { operation: "write", isAfter: true, number: 2, untilGivenUp: true }, false),
+  fence(harness),
+  rewound(harness),
+  away(harness),
+  ...refusal(harness),
+  ...heldBatches(harness),
+];
