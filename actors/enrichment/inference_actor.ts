@@ -2,6 +2,7 @@
  * Performs the effects of the inference machine: opens sessions, runs inputs on them, and answers askers. One actor runs one
  * model. An asker sends `asked` by the data lane, and waits for its answer before it asks again.
  */
+import type { ModelCard } from "../../models/card.ts";
 import { ConfigurationError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import type { ActorDefinition } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
@@ -16,15 +17,12 @@ import type {
 import type { OpenModel } from "./open_model.ts";
 
 export interface InferenceOptions {
-  /** Of the model, for the actor's name. */
-  readonly name: string;
-  readonly version: number;
-  readonly settings: InferenceSettings;
+  readonly card: Pick<ModelCard, "name" | "version" | "rowsMax">;
   /** Opens the model on a session of its own. A `ConfigurationError` ends the actor, as a person must act. */
   open(): Promise<OpenModel>;
   observe(report: InferenceReport): void;
-  /** Default: `INFERENCE_LIMITS`. */
-  readonly runWithinMs?: number;
+  /** Default: `INFERENCE_DEFAULTS`. */
+  readonly settings?: Partial<Omit<InferenceSettings, "rowsMax">>;
 }
 
 /** Little enough to be gathered while a run is in flight; 4,096 rows wait at most, the batches of a few partitions. */
@@ -33,7 +31,7 @@ export const INFERENCE_DEFAULTS = { lingerMs: 2, rowsWaitingMax: 4_096, asksWait
 export const inferenceActor = (options: InferenceOptions): ActorDefinition<InferenceMessage> =>
   machineActor<InferenceState, InferenceMessage, InferenceEffect>({
     machine: "inference",
-    name: `inference-${options.name}-${options.version}`,
+    name: `inference-${options.card.name}-${options.card.version}`,
     life: (context) => new InferenceShell(options, context),
   });
 
@@ -49,7 +47,8 @@ class InferenceShell implements Shell<InferenceState, InferenceMessage, Inferenc
   constructor(options: InferenceOptions, context: MachineContext<InferenceMessage>) {
     this.#options = options;
     this.#context = context;
-    this.machine = { initial: createInference(options.settings), step: stepInference };
+    const settings = { ...INFERENCE_DEFAULTS, ...options.settings, rowsMax: options.card.rowsMax };
+    this.machine = { initial: createInference(settings), step: stepInference };
   }
 
   perform(effect: InferenceEffect, context: MachineContext<InferenceMessage>): void | Promise<void> {
@@ -62,7 +61,7 @@ class InferenceShell implements Shell<InferenceState, InferenceMessage, Inferenc
         effect.ask.replyTo.tell(effect.answer);
         return;
       case "linger":
-        context.after(effect.delayMs, { type: "linger_due", turn: effect.turn });
+        context.after(effect.delayMs, { type: "linger_due" });
         return;
       case "wait":
         context.after(effect.delayMs, { type: "retry_due" });
@@ -75,7 +74,7 @@ class InferenceShell implements Shell<InferenceState, InferenceMessage, Inferenc
 
   deadlineMs({ type }: InferenceEffect): number | undefined {
     if (type === "open") return INFERENCE_LIMITS.openWithinMs;
-    return type === "run" ? (this.#options.runWithinMs ?? INFERENCE_LIMITS.runWithinMs) : undefined;
+    return type === "run" ? INFERENCE_LIMITS.runWithinMs : undefined;
   }
 
   onEffectFailed({ type }: InferenceEffect, error: unknown): InferenceMessage | undefined {
@@ -111,6 +110,9 @@ class InferenceShell implements Shell<InferenceState, InferenceMessage, Inferenc
 
   async #run(inputs: Extract<InferenceEffect, { type: "run" }>["inputs"]) {
     if (this.#model !== undefined) return this.#model.run(inputs);
-    throw new UnavailableError("NOT_READY", `Cannot run model ${this.#options.name} as it must be open: it is not`);
+    throw new UnavailableError(
+      "NOT_READY",
+      `Cannot run model ${this.#options.card.name} as it must be open: it is not`,
+    );
   }
 }

@@ -49,8 +49,7 @@ export const createInference = (settings: InferenceSettings): InferenceState => 
   portions: [],
   running: undefined,
   failures: 0,
-  turn: 0,
-  lingersIn: undefined,
+  isLingering: false,
 });
 
 export function stepInference(state: InferenceState, message: InferenceMessage, nowMs: number): Result {
@@ -69,8 +68,7 @@ export function stepInference(state: InferenceState, message: InferenceMessage, 
     case "asked":
       return asked(state, message.ask, nowMs);
     case "linger_due":
-      if (message.turn !== state.turn) return [state, []];
-      state.lingersIn = undefined;
+      state.isLingering = false;
       return [state, next(state, nowMs)];
     case "ran":
       return ran(state, message, nowMs);
@@ -107,9 +105,9 @@ function next(state: InferenceState, nowMs: number): readonly InferenceEffect[] 
   const { rowsMax, lingerMs } = state.settings;
   const waitsMs = first.arrivedMs + lingerMs - nowMs;
   if (state.rowsWaiting >= rowsMax || waitsMs <= 0) return run(state, take(state));
-  if (state.lingersIn === state.turn) return [];
-  state.lingersIn = state.turn;
-  return [{ type: "linger", turn: state.turn, delayMs: waitsMs }];
+  if (state.isLingering) return [];
+  state.isLingering = true;
+  return [{ type: "linger", delayMs: waitsMs }];
 }
 
 const hasUntaken = ({ ask, taken }: WaitingAsk): boolean => taken < ask.inputs.length;
@@ -127,7 +125,6 @@ function take(state: InferenceState): Portion {
 }
 
 function run(state: InferenceState, portion: Portion): readonly InferenceEffect[] {
-  state.turn += 1;
   state.phase = "running";
   state.running = portion;
   return [{ type: "run", inputs: portion.rows.map(({ input }) => input) }];

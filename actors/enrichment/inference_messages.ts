@@ -56,9 +56,8 @@ export interface InferenceState {
   running: Portion | undefined;
   /** Openings that failed in a row. */
   failures: number;
-  /** Counts runs; a linger that began before the last one has no meaning any more. */
-  turn: number;
-  lingersIn: number | undefined;
+  /** A timer is set. It was set for the first of the asks or for one before it, so it is never too late. */
+  isLingering: boolean;
 }
 
 export type InferenceMessage =
@@ -66,7 +65,7 @@ export type InferenceMessage =
   | { readonly type: "opened" }
   | { readonly type: "not_opened"; readonly reason: string; readonly random: number }
   | { readonly type: "asked"; readonly ask: Ask }
-  | { readonly type: "linger_due"; readonly turn: number }
+  | { readonly type: "linger_due" }
   | { readonly type: "ran"; readonly inferences: readonly Inference[] }
   /** `isLost`: the session hangs or has ended. */
   | { readonly type: "run_failed"; readonly reason: string; readonly isLost: boolean }
@@ -77,7 +76,7 @@ export type InferenceEffect =
   | { readonly type: "open" }
   | { readonly type: "run"; readonly inputs: readonly Event[] }
   | { readonly type: "answer"; readonly ask: Ask; readonly answer: InferenceAnswer }
-  | { readonly type: "linger"; readonly turn: number; readonly delayMs: number }
+  | { readonly type: "linger"; readonly delayMs: number }
   | { readonly type: "wait"; readonly delayMs: number }
   | { readonly type: "report"; readonly report: InferenceReport };
 

@@ -11,7 +11,10 @@ import type { Event } from "../../protocols/event.ts";
 import { type ModelDriver, type ModelSession, SESSION_LIMITS, type SessionLimits } from "./driver.ts";
 
 export interface OpenModel {
-  /** Answers each input in its place (model M3). Rejects as the session does: the fault may then be any row's. */
+  /**
+   * Answers each input in its place (model M3), in runs of at most the card's `rowsMax`. Rejects as the session does: the
+   * fault may then be any row's.
+   */
   run(inputs: readonly Event[]): Promise<readonly Inference[]>;
   close(): Promise<void>;
 }
@@ -63,8 +66,11 @@ async function runModel(
 ): Promise<readonly Inference[]> {
   const prepared = inputs.map((input) => guarded(() => prepare(input)));
   const rows = prepared.flatMap((one): Row[] => (one.kind === "row" ? [one.row] : []));
-  const outputs =
-    rows.length === 0 ? [] : cutRows(card.outputs, await session.run(stackRows(card.inputs, rows)), rows.length);
+  const outputs: Row[] = [];
+  for (let at = 0; at < rows.length; at += card.rowsMax) {
+    const together = rows.slice(at, at + card.rowsMax);
+    outputs.push(...cutRows(card.outputs, await session.run(stackRows(card.inputs, together)), together.length));
+  }
   let at = 0;
   return prepared.map((one) => {
     if (one.kind === "refused") return one;

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { INFERENCE_DEFAULTS, inferenceActor } from "../../../actors/enrichment/inference_actor.ts";
+import { inferenceActor } from "../../../actors/enrichment/inference_actor.ts";
 import { INFERENCE_LIMITS } from "../../../actors/enrichment/inference_machine.ts";
 import type {
   InferenceAnswer,
@@ -26,19 +26,12 @@ const openBankRequest = async () => openModel(bankRequest, await readFile(ARTIFA
 
 type Actor = ActorReference<InferenceMessage>;
 
-function spawn(
-  system: ActorSystem,
-  open: () => Promise<OpenModel>,
-  more: { lingerMs?: number; runWithinMs?: number } = {},
-) {
-  const { runWithinMs, ...settings } = more;
+function spawn(system: ActorSystem, open: () => Promise<OpenModel>) {
   const reports: InferenceReport[] = [];
   const actor = system.spawn(
     inferenceActor({
-      ...{ name: "bank_request", version: 1, open },
-      settings: { ...INFERENCE_DEFAULTS, rowsMax: 8, ...settings },
+      ...{ card: { ...bankRequest.card, rowsMax: 8 }, open },
       observe: (report) => reports.push(report),
-      ...(runWithinMs === undefined ? {} : { runWithinMs }),
     }),
   );
   return { actor, reports };

@@ -104,7 +104,7 @@ class Trial {
         this.answered.push({ ask: Number(effect.ask.replyTo.path), answer: effect.answer });
         return;
       case "linger":
-        this.timers.push({ dueMs: this.nowMs + effect.delayMs, message: { type: "linger_due", turn: effect.turn } });
+        this.timers.push({ dueMs: this.nowMs + effect.delayMs, message: { type: "linger_due" } });
         return;
       case "wait":
         this.timers.push({ dueMs: this.nowMs + effect.delayMs, message: { type: "retry_due" } });
@@ -150,11 +150,24 @@ test("I2: a row alone runs once it has waited for the time to linger, and not be
   trial.opened();
   trial.ask(1, rows(1, 1));
   trial.nowMs = 4;
-  trial.tell({ type: "linger_due", turn: 0 });
-  assert.is(trial.running, undefined, "a timer that fires early lingers on");
-  trial.nowMs = 5;
-  trial.tell({ type: "linger_due", turn: 0 });
+  trial.tell({ type: "linger_due" });
+  assert.is(trial.running, undefined, "a timer may fire early");
+  assert.equal(
+    trial.timers.map(({ dueMs }) => dueMs),
+    [5, 5],
+    "and is set again",
+  );
+  trial.timers.pop();
+  trial.fireTimer();
   assert.is(trial.running?.length, 1);
+  trial.ask(2, rows(2, 1));
+  trial.settleRun();
+  trial.ask(3, rows(3, 1));
+  assert.equal(
+    trial.timers.map(({ dueMs }) => dueMs),
+    [10],
+    "one timer for both",
+  );
 });
 
 test("I1: an ask without inputs is answered behind those before it", () => {
@@ -239,9 +252,29 @@ test("I6: where no session opens, all that wait are answered, and the next openi
     assert.ok(trial.fireTimer());
   }
   assert.equal(delays, [100, 200, 400]);
+  assert.is(trial.state.rowsWaiting, 0);
   trial.ask(9, rows(0, 2));
   trial.finish();
   assert.equal(shown(trial.answered.at(-1)!.answer), [0, 1]);
+  trial.tell({ type: "begin" });
+  trial.tell({ type: "not_opened", reason: "no memory", random: 0 });
+  assert.is(trial.timers.at(-1)!.dueMs - trial.nowMs, 100, "an opening that succeeded ends the row of failures");
+});
+
+test("I6: the halves of a run that failed are given up with their asks", () => {
+  const trial = new Trial();
+  trial.opened();
+  trial.ask(1, [{ n: 0, fault: "hangs" }, ...rows(1, 3)]);
+  trial.settleRun();
+  trial.isOpening = false;
+  trial.tell({ type: "not_opened", reason: "no memory", random: 0 });
+  trial.fireTimer();
+  trial.opened();
+  assert.is(trial.runs.length, 1, "nobody waits for them");
+  assert.equal(
+    trial.answered.map(({ answer }) => answer.kind),
+    ["unavailable"],
+  );
 });
 
 test("an answer that comes when no run is in flight changes nothing", () => {
@@ -288,6 +321,7 @@ test("I1, I4, I5: whatever arrives, fails and hangs, each ask is answered once, 
         trial.answered.map(({ ask, answer }) => [ask, shown(answer)]),
         expected,
       );
+      assert.is(trial.state.rowsWaiting, 0);
     }),
     { numRuns: 300 },
   );

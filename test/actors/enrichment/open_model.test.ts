@@ -13,6 +13,7 @@ const SHA256 = "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81
 const doubling = {
   card: {
     ...bankRequest.card,
+    rowsMax: 3,
     inputs: [{ name: "n", type: "int32", shape: ["rows"], unit: "1" }],
     outputs: [{ name: "twice", type: "int32", shape: ["rows"], unit: "1" }],
     examples: [{ input: { n: 2 }, result: { twice: 4 } }],
@@ -68,6 +69,17 @@ test("model M3: each input is answered in its place, and one that is refused or 
   );
   assert.equal(await model.run([{}]), [{ kind: "refused", reason: "no number" }]);
   assert.equal(driver.runs, [1, 2], "the example, and the two rows");
+});
+
+test("more inputs than run together run one after the other", async () => {
+  const driver = new FakeDriver();
+  const model = await open(driver);
+  const answers = await model.run([1, 2, 3, 4, 5, 6, 7].map((n) => ({ n })));
+  assert.equal(
+    answers.map((one) => one.kind === "result" && one.result.twice),
+    [2, 4, 6, 8, 10, 12, 14],
+  );
+  assert.equal(driver.runs, [1, 3, 3, 1]);
 });
 
 test("an artifact of other bytes is not opened", async () => {

@@ -1,5 +1,7 @@
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -48,6 +50,21 @@ test("every model of the house runs the suite, under the name of its folder", ()
     HARNESSES.map(({ definition }) => definition.card.name),
     folders.map(({ name }) => name),
   );
+});
+
+test("every model's code bundles for browsers, without a module of Node's", async () => {
+  for (const { definition } of HARNESSES) {
+    const { name } = definition.card;
+    const entryPoints = [fileURLToPath(new URL(`${name}/${name}_model.ts`, MODELS))];
+    const { outputFiles } = await build({
+      entryPoints,
+      bundle: true,
+      platform: "browser",
+      format: "esm",
+      write: false,
+    });
+    assert.not.match(outputFiles[0]?.text ?? "node:", /["'`]node:/);
+  }
 });
 
 for (const { name, run } of HARNESSES.flatMap(modelCases)) test(name, run);
