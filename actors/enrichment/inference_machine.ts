@@ -28,9 +28,9 @@ import type {
 
 export const INFERENCE_LIMITS = {
   /** Time in ms within which a session opens and has answered the examples. */
-  openWithinMs: 60_000,
-  /** Time in ms after which a run hangs. */
-  runWithinMs: 30_000,
+  openWithinMs: 20_000,
+  /** Time in ms after which a run hangs. Both are below the 30,000 ms after which an outbox takes a step for hanging. */
+  runWithinMs: 5_000,
   retryFirstMs: 100,
   retryMaxMs: 10_000,
   /** Time in ms that an asker waits where too much is waiting already. */

@@ -44,8 +44,8 @@ class ProcessSession implements ModelSession {
   #settle: ((answer: FromProcess | UnavailableError) => void) | undefined;
 
   constructor(program: string) {
-    // Tensors stay typed arrays, without a detour over JSON. Its own output goes nowhere: it has nothing to tell people.
-    this.#process = fork(program, { serialization: "advanced", stdio: ["ignore", "ignore", "ignore", "ipc"] });
+    // Tensors stay typed arrays, without a detour over JSON. Why a process cannot start is told to people by its stderr.
+    this.#process = fork(program, { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] });
     living.add(this.#process);
     this.#process.on("message", (answer: FromProcess) => this.#settle?.(answer));
     this.#ended = new Promise((resolve) => {
@@ -55,7 +55,10 @@ class ProcessSession implements ModelSession {
         this.#settle?.(lost(why));
         resolve();
       };
-      this.#process.on("error", (error) => end(error.message));
+      this.#process.on("error", (error) => {
+        this.#process.kill("SIGKILL"); // it may have started, and be out of reach
+        end(error.message);
+      });
       this.#process.on("exit", (code, signal) => end(`it ended with ${signal ?? code}`));
     });
   }

@@ -239,6 +239,18 @@ test("I5: a row whose runs always hang is found, and those beside it get their r
   );
 });
 
+test("I5: to find a row that hangs among 256 costs 11 sessions", () => {
+  for (const at of [0, 100, 255]) {
+    const trial = new Trial({ rowsMax: 256 });
+    trial.ask(
+      1,
+      rows(0, 256).map((one) => (one.n === at ? { ...one, fault: "hangs" } : one)),
+    );
+    trial.finish();
+    assert.is(trial.opens - 1, 11, `row ${at}`);
+  }
+});
+
 test("I6: where no session opens, all that wait are answered, and the next opening waits ever longer", () => {
   const trial = new Trial();
   const delays: number[] = [];
