@@ -101,8 +101,14 @@ export interface EncodedFrame {
 }
 
 export interface SessionPeer {
-  /** Sends a frame; answers its bytes on the wire. Calls `onLeft` once it has left this process, or never can. */
-  send(frame: NodeFrame, onLeft?: () => void): number;
+  /** True where the peer sends records as JSON text. */
+  readonly sendsJson?: boolean;
+  /**
+   * Sends a frame; answers its bytes on the wire. Calls `onLeft` once it has left this process, or never can.
+   *
+   * @param texts the batches of a `records` frame as JSON text, for a peer that sends JSON. Other peers have the same bytes.
+   */
+  send(frame: NodeFrame, onLeft?: () => void, texts?: readonly Uint8Array[]): number;
   close(code: number, reason: string): void;
   /** Ends the connection at once and drops frames that were not sent. Absent: the session calls `close`. */
   abandon?(): void;

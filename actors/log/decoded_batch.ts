@@ -11,6 +11,7 @@ import { eventsOf } from "./stored_records.ts";
 
 export class DecodedBatch {
   readonly stored: RecordBatch;
+  #all: readonly (Event | undefined)[] | undefined;
   #events: readonly Event[] | undefined;
   #positions: readonly Position[] | undefined;
   /** Indexes of the records among all events of the batch; undefined where they are equal to the rows. */
@@ -26,9 +27,15 @@ export class DecodedBatch {
     this.isShared = isShared;
   }
 
+  /** The events with the rejected ones among them, by their index in the batch. A rejected event may be undefined. */
+  get all(): readonly (Event | undefined)[] {
+    this.#all ??= eventsOf(this.stored);
+    return this.#all;
+  }
+
   get events(): readonly Event[] {
     if (this.#events !== undefined) return this.#events;
-    const all = eventsOf(this.stored);
+    const { all } = this;
     const { rejected } = this.stored;
     if (rejected !== undefined) this.#indexes = [...all.keys()].filter((index) => !isRejected(rejected, index));
     this.#events = (this.#indexes?.map((index) => all[index]) ?? all) as readonly Event[];

@@ -12,18 +12,17 @@ export interface StoredRecord {
   readonly index: number;
 }
 
-/** The records of batches with offsets in `[fromOffset, toOffset)`, in order. */
+/** The records of batches from `fromOffset` on, in order. @param decode answers the events of a batch, as `eventsOf` does */
 export function* recordsOf(
   batches: readonly RecordBatch[],
   fromOffset: number,
-  toOffset = Number.POSITIVE_INFINITY,
+  decode: (batch: RecordBatch) => readonly (Event | undefined)[] = eventsOf,
 ): Iterable<StoredRecord> {
   for (const batch of batches) {
     let at: Offset = batch.firstOffset;
-    for (const [index, event] of eventsOf(batch).entries()) {
+    for (const [index, event] of decode(batch).entries()) {
       if (isRejected(batch.rejected, index) || event === undefined) continue;
-      if (at >= fromOffset && at < toOffset)
-        yield { position: { epoch: batch.epoch, offset: at }, event, batch, index };
+      if (at >= fromOffset) yield { position: { epoch: batch.epoch, offset: at }, event, batch, index };
       at = offset(at + 1);
     }
   }

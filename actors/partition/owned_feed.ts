@@ -12,7 +12,6 @@ import {
   partitionName,
 } from "../../protocols/position.ts";
 import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "../log/bounds.ts";
-import { DecodedBatch } from "../log/decoded_batch.ts";
 import type {
   AppendRequest,
   AppendResult,
@@ -24,8 +23,8 @@ import type {
   RecordBatch,
 } from "../log/log.ts";
 import { storedBatch } from "../log/stored_batches.ts";
-import { DecodedCache } from "./decoded_cache.ts";
-import type { PartitionFeed } from "./partition_feed.ts";
+import { BatchSharing } from "./batch_sharing.ts";
+import type { PartitionFeed, ReadAs } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
 import { TailCache } from "./tail_cache.ts";
 
@@ -48,10 +47,8 @@ export class OwnedFeed implements PartitionFeed {
   readonly #bounds: Map<Channel, ChannelBounds>;
   readonly #checkpoints: Map<string, Uint8Array>;
   readonly #listeners = new Map<Channel, Set<() => void>>();
-  /** How many readers decode each batch of a channel. */
-  readonly #decoders = new Map<Channel, number>();
   readonly #tails = new Map<Channel, TailCache>([["records", new TailCache()]]);
-  readonly #decoded = new DecodedCache();
+  readonly #sharing = new BatchSharing((channel, batch) => this.#tails.get(channel)?.holds(batch) === true);
   #hasEnded = false;
   #isInDoubt = false;
   #appendingAtMs: number | undefined;
@@ -86,26 +83,19 @@ export class OwnedFeed implements PartitionFeed {
     return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
   }
 
-  decode(channel: Channel, batch: RecordBatch): DecodedBatch {
-    const readers = this.#decoders.get(channel) ?? 1;
-    // A batch that was read from the log is this reader's own.
-    const isShared = readers > 1 && this.#tails.get(channel)?.holds(batch) === true;
-    return isShared ? this.#decoded.take(batch, readers) : new DecodedBatch(batch);
-  }
+  readonly decode: PartitionFeed["decode"] = (channel, batch) => this.#sharing.values(channel, batch);
+  readonly peek: PartitionFeed["peek"] = (batch) => this.#sharing.peek(batch);
+  readonly text: PartitionFeed["text"] = (channel, batch, make) => this.#sharing.text(channel, batch, make);
 
-  onAdvance(channel: Channel, listener: () => void, isDecoding = false): { stop(): void } {
+  onAdvance(channel: Channel, listener: () => void, as: ReadAs = "bytes"): { stop(): void } {
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
-    if (isDecoding) this.#countDecoder(channel, 1);
+    this.#sharing.join(channel, as);
     return {
       stop: () => {
-        if (listeners.delete(listener) && isDecoding) this.#countDecoder(channel, -1);
+        if (listeners.delete(listener)) this.#sharing.leave(channel, as);
       },
     };
-  }
-
-  #countDecoder(channel: Channel, change: number): void {
-    this.#decoders.set(channel, (this.#decoders.get(channel) ?? 0) + change);
   }
 
   async append(request: AppendRequest): Promise<AppendResult> {
@@ -202,7 +192,7 @@ export class OwnedFeed implements PartitionFeed {
     this.#hasEnded = true;
     this.#listeners.clear();
     for (const tail of this.#tails.values()) tail.clear();
-    this.#decoded.clear();
+    this.#sharing.clear();
   }
 
   /** Rejects were written beside the records. Asks the log for the end of their channel, which only the log knows. */

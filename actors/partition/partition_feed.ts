@@ -35,20 +35,30 @@ export interface PartitionView {
   read(channel: Channel, after: Position | undefined, bytesMax: number, inParts?: boolean): Promise<ReadResult>;
   /** The cursor behind which the first record was appended at or after `timeMs`, in ms since 1970. */
   seek(channel: Channel, timeMs: number): Promise<Position | undefined>;
+  /** The values of a batch that `read` answered for the channel. Readers on this node share them, and only read them. */
+  decode(channel: Channel, batch: RecordBatch): DecodedBatch;
+  /** As `decode`, for a reader that does not follow the channel. */
+  peek(batch: RecordBatch): DecodedBatch;
+  /**
+   * The text that `make` makes of a batch that `read` answered for the channel. Readers on this node share it, and only read
+   * it, so `make` must be the same for all of them.
+   */
+  text(channel: Channel, batch: RecordBatch, make: (batch: DecodedBatch) => Uint8Array): Uint8Array;
   /**
    * Calls `listener` after the committed offset of a channel has moved. One call may stand for several moves.
    *
-   * @param isDecoding the listener's owner decodes each batch of the channel once, as a delivery does
+   * @param as how the listener's owner takes each batch of the channel. Default: `bytes`.
    */
-  onAdvance(channel: Channel, listener: () => void, isDecoding?: boolean): { stop(): void };
+  onAdvance(channel: Channel, listener: () => void, as?: ReadAs): { stop(): void };
 }
+
+/** How a reader takes the batches that it reads: by `events` as they are stored, by `decode`, or by `text`. */
+export type ReadAs = "bytes" | "values" | "text";
 
 /** A partition for the parts beside its owner: a view, with writes under the owner's fence. */
 export interface PartitionFeed extends PartitionView {
   /** Epoch of the feed's ownership: the fence of every sink that is opened under it. */
   readonly epoch: Epoch;
-  /** The values of a batch that `read` answered for the channel. Readers on this node share them, and only read them. */
-  decode(channel: Channel, batch: RecordBatch): DecodedBatch;
   /** Appends to an outbox or to a sink's dead letters, under the owner's fence. */
   append(request: AppendRequest): Promise<AppendResult>;
   openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;

@@ -9,6 +9,7 @@ import { UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import { EMPTY_BOUNDS } from "../log/bounds.ts";
+import { DecodedBatch } from "../log/decoded_batch.ts";
 import type { Channel, ChannelBounds, Log } from "../log/log.ts";
 import { LocalReference, watch } from "./link_ends.ts";
 import type { CommittedReport, PartitionRequest } from "./partition.ts";
@@ -77,6 +78,11 @@ export class RemoteView implements PartitionView {
   };
 
   readonly seek: PartitionView["seek"] = (channel, timeMs) => this.#options.log.seek(this.partition, channel, timeMs);
+
+  // Each read of the log answers batches of its own, so there is nothing to share.
+  readonly decode: PartitionView["decode"] = (_channel, batch) => new DecodedBatch(batch);
+  readonly peek: PartitionView["peek"] = (batch) => new DecodedBatch(batch);
+  readonly text: PartitionView["text"] = (_channel, batch, make) => make(new DecodedBatch(batch));
 
   onAdvance(channel: Channel, listener: () => void): { stop(): void } {
     const listeners = this.#listeners.get(channel) ?? new Set();

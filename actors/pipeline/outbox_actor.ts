@@ -9,8 +9,7 @@ import { type Position, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { ActorDefinition, Timer } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
-import { DecodedBatch } from "../log/decoded_batch.ts";
-import type { Channel, RecordBatch } from "../log/log.ts";
+import type { Channel } from "../log/log.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
 import type { InputLoss, OutboxInput } from "./outbox/input_reading.ts";
 import { encodeOutputs } from "./outbox/outbox_encoding.ts";
@@ -47,7 +46,7 @@ export interface OutboxOptions {
 }
 
 /** The same partition of a further stream, whichever node owns it. */
-export interface OtherInput extends Omit<OutboxInput, "decode"> {
+export interface OtherInput extends OutboxInput {
   /** Calls `listener` once there may be more records, or another owner. */
   onAdvance(listener: () => void): { stop(): void };
 }
@@ -88,17 +87,11 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     const isExact = pipeline.keepsTables || others.length > 0;
     this.machine = { initial: createOutbox({ isExact }), step: stepOutbox };
     this.#tables = new StoredTables(feed, pipeline.name);
-    const first = {
-      partition,
-      view: () => feed,
-      decode: (batch: RecordBatch) => feed.decode("records", batch),
-      timeOf,
-    };
-    const further = others.map((other) => ({ ...other, decode: (batch: RecordBatch) => new DecodedBatch(batch) }));
-    this.#inputs = new OutboxInputs([first, ...further], time, pipeline.usesTime, context.nowMs());
+    const first = { partition, view: () => feed, timeOf };
+    this.#inputs = new OutboxInputs([first, ...others], time, pipeline.usesTime, context.nowMs());
     const advanced = () => context.tell({ type: "advanced" });
     this.#subscriptions = [
-      feed.onAdvance("records", advanced, true),
+      feed.onAdvance("records", advanced, "values"),
       ...others.map((other) => other.onAdvance(advanced)),
     ];
   }

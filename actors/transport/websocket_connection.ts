@@ -11,7 +11,8 @@ import type { WebSocket } from "ws";
 import { HeadraceError, InvariantError, OverloadedError, RejectedError, reasonOf } from "../../protocols/errors.ts";
 import { CLOSE_CODES, closeCodeOf, closeReasonOf } from "../../protocols/wire/closing.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/wire/codec.ts";
-import type { ClientFrame, Subprotocol } from "../../protocols/wire/frames.ts";
+import { encodeJsonRecords } from "../../protocols/wire/codec_json.ts";
+import { type ClientFrame, SUBPROTOCOL_JSON, type Subprotocol } from "../../protocols/wire/frames.ts";
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
 import { FRAME_ALLOWANCE, FrameAllowance } from "./frame_allowance.ts";
@@ -125,19 +126,23 @@ export class ServedConnection {
   }
 
   #peer(): SessionPeer {
+    const sendsJson = this.#subprotocol === SUBPROTOCOL_JSON;
     return {
-      send: (frame, onLeft) => {
+      sendsJson,
+      send: (frame, onLeft, texts) => {
         if (this.#hasEnded) {
           onLeft?.();
           return 0;
         }
-        const data = encodeFrame(frame, this.#subprotocol);
+        const data =
+          texts !== undefined && frame.type === "records"
+            ? encodeJsonRecords(frame, texts)
+            : encodeFrame(frame, this.#subprotocol);
         // Text is encoded here, once: counting its bytes and letting `ws` encode it would be two passes.
-        const isText = typeof data === "string";
-        const bytes = isText ? Buffer.from(data) : data;
+        const bytes = typeof data === "string" ? Buffer.from(data) : data;
         this.#cork();
         const onSent = onLeft === undefined ? this.#onSent : () => this.#left(onLeft);
-        this.#webSocket.send(bytes, { binary: !isText }, onSent);
+        this.#webSocket.send(bytes, { binary: !sendsJson }, onSent);
         if (this.#webSocket.bufferedAmount > LISTENER_LIMITS.unsentBytesMax) this.#holdBack();
         return bytes.byteLength;
       },

@@ -11,9 +11,11 @@ import type { NumberKinds } from "../values/number_kinds.ts";
 import { checkLevels, parseEventJson } from "../values/parse_json.ts";
 import type { ScanLimits } from "../values/scan.ts";
 import { type EventInput, UnreadableInput, wireValue } from "../values/unreadable.ts";
-import type { Frame } from "./frames.ts";
+import type { Frame, RecordsFrame, WireBatch } from "./frames.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import { checkPosition, parseFrame } from "./parse_frame.ts";
+
+const encoder = new TextEncoder();
 
 export function encodeJsonFrame(frame: Frame): string {
   const { type } = frame;
@@ -24,6 +26,35 @@ export function encodeJsonFrame(frame: Frame): string {
   }
   return exactJson(toJsonValue(frame));
 }
+
+/** A stored batch as the JSON of a `records` frame, with its events decoded. An event that is undefined becomes null. */
+export function encodeJsonBatch(batch: Omit<WireBatch, "events">, events: readonly unknown[]): Uint8Array {
+  const fields = toJsonValue(batch) as Fields;
+  return encoder.encode(exactJson({ ...fields, events: events.map((event) => toJsonValue(event ?? null)) }));
+}
+
+/**
+ * As `encodeJsonFrame`, in UTF-8, of batches that `encodeJsonBatch` has written. Copies these, so that frames for several
+ * connections can share them.
+ */
+export function encodeJsonRecords(frame: RecordsFrame, batches: readonly Uint8Array[]): Uint8Array {
+  const { endOffset, batches: _, ...about } = frame;
+  const head = encoder.encode(`${exactJson(about).slice(0, -1)},"batches":[`);
+  const tail = encoder.encode(`],"endOffset":${endOffset}}`);
+  const commas = Math.max(0, batches.length - 1);
+  const bytes = new Uint8Array(batches.reduce((sum, { length }) => sum + length, head.length + commas + tail.length));
+  bytes.set(head);
+  let at = head.length;
+  for (const batch of batches) {
+    if (at > head.length) bytes[at++] = COMMA;
+    bytes.set(batch, at);
+    at += batch.length;
+  }
+  bytes.set(tail, at);
+  return bytes;
+}
+
+const COMMA = 0x2c;
 
 function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
   const { events, ...rest } = fields;
@@ -102,8 +133,6 @@ function eventOfJson(value: unknown, isLong: boolean): EventInput {
     return unreadableJson(error, value);
   }
 }
-
-const encoder = new TextEncoder();
 
 /** Unreadable input for a JSON value that could not be made an event. Values already read are written back. */
 export function unreadableJson(error: unknown, value: unknown, original?: Uint8Array): UnreadableInput {

@@ -74,13 +74,13 @@ export class FurtherInputs {
   /** Follows whichever owner the partition has. */
   #follow(at: number, listener: () => void): { stop(): void } {
     const entry = this.#entries[at];
-    let following = entry?.view?.onAdvance("records", listener);
+    let following = entry?.view?.onAdvance("records", listener, "values");
     let view = entry?.view;
     const changes = entry?.onChange(() => {
       if (entry.view === view) return;
       following?.stop();
       view = entry.view;
-      following = view?.onAdvance("records", listener);
+      following = view?.onAdvance("records", listener, "values");
       this.#tell(at); // a new owner does not know how far the pipeline has read
       listener();
     });

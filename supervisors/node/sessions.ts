@@ -159,17 +159,15 @@ export function listen(
       const told = (event: Pick<AuditEvent, "kind" | "action" | "outcome">) =>
         audit.record({ ...event, subject: held?.grants.subject, address });
       const audited: SessionPeer = {
-        send: (frame, onLeft) => {
+        ...peer,
+        send: (frame, onLeft, texts) => {
           const kind = frame.type === "error" ? refusalKind(frame.code, held?.grants) : undefined;
           if (frame.type === "error" && kind === "refused_scope") {
             const of = frame.stream === undefined ? "" : ` ${frame.stream}`;
             told({ kind, action: `a frame${of}`, outcome: frame.code });
           }
-          return peer.send(frame, onLeft);
+          return peer.send(frame, onLeft, texts);
         },
-        close: (code, reason) => peer.close(code, reason),
-        charge: (cost) => peer.charge?.(cost),
-        hold: (forMs) => peer.hold?.(forMs),
       };
       const opened = sessions.open(environment, audited, decode, onEnd);
       return opened;

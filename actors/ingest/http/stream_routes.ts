@@ -132,7 +132,7 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   let sizeBytes = 0;
   // Cut before decoding: of a large batch only the records that fit are decoded.
   const { batches } = cutBatches(result.batches, fromOffset, ANSWER_LIMITS.answerBytesMax);
-  for (const record of recordsOf(batches, fromOffset)) {
+  for (const record of recordsOf(batches, fromOffset, (batch) => view.peek(batch).all)) {
     // As text: the server's own writer would change numbers beyond 2^53.
     const text = exactJson(describeRecord(record));
     sizeBytes += Buffer.byteLength(text);

@@ -51,7 +51,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   constructor(options: SessionOptions, context: MachineContext<SessionMessage>) {
     this.#options = options;
     this.#context = context;
-    this.#feeds = new SubscriptionFeeds(options.environment.directory, context);
+    this.#feeds = new SubscriptionFeeds(options.environment.directory, context, options.peer.sendsJson === true);
     this.machine = { initial: createSession(options.environment, options.credit, options.records), step: stepSession };
     options.records.listen({
       onRoom: () => context.tell({ type: "records_room" }),
@@ -83,8 +83,9 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
         peer.send(effect.frame);
         return;
       case "send_records": {
-        const { frame, room } = effect;
-        const wireBytes = peer.send(frame, () => context.tell({ type: "flushed_records", room }));
+        const { frame, room, read } = effect;
+        const texts = peer.sendsJson === true && read !== undefined ? this.#feeds.textsOf(frame, read) : undefined;
+        const wireBytes = peer.send(frame, () => context.tell({ type: "flushed_records", room }), texts);
         room.sent(wireBytes, context.nowMs());
         this.#feeds.fitting.sent(frame.batches, wireBytes);
         context.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });

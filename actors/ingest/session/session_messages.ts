@@ -1,7 +1,7 @@
 /** The messages that the session machine hears and the effects that it has, in one place for its parts and its shell. */
 import type { HeadraceError } from "../../../protocols/errors.ts";
 import type { HelloFrame, LostFrame, NodeFrame, OpenFrame, RecordsFrame } from "../../../protocols/wire/frames.ts";
-import type { ChannelBounds, ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
+import type { ChannelBounds, ProducerOwner, RecordBatch, WelcomeOutcome } from "../../log/log.ts";
 import type { AppendItem, PartitionReply } from "../../partition/partition.ts";
 import type { AppendQuota, Permissions } from "../session.ts";
 import type { ArrivedFrame } from "./arrived_frame.ts";
@@ -66,10 +66,21 @@ export type SessionMessage =
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };
 
+export interface ReadBatches {
+  readonly channel: Subscription["channel"];
+  readonly batches: readonly RecordBatch[];
+}
+
 export type SessionEffect =
   | { readonly type: "send"; readonly frame: NodeFrame }
   /** Answered by `sent_records` at once, and by `flushed_records` once they have left. */
-  | { readonly type: "send_records"; readonly frame: RecordsFrame; readonly room: RecordsRoom }
+  | {
+      readonly type: "send_records";
+      readonly frame: RecordsFrame;
+      readonly room: RecordsRoom;
+      /** The batches of the frame, as they were read. Absent: the frame has none. */
+      readonly read?: ReadBatches;
+    }
   | { readonly type: "close"; readonly code: number; readonly reason: string }
   /** Ends the connection at once: the client reads nothing, so it would see no reason. */
   | { readonly type: "abandon" }

@@ -157,9 +157,14 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
     case "read": {
       subscriptions.noteSize(subscription, message.partition, message.broughtBytes, message.isCut);
-      const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
+      const { result } = message;
+      const frame = subscriptions.readAnswered(subscription, message.partition, result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
-      if (frame?.type === "records") return [{ type: "send_records", frame, room: message.room }];
+      if (frame?.type === "records") {
+        const batches = result.kind === "records" ? subscriptions.withRecords(result.batches) : [];
+        const read = { channel: subscription.channel, batches };
+        return [{ type: "send_records", frame, room: message.room, read }];
+      }
       if (frame !== undefined) effects.push({ type: "send", frame });
       break;
     }

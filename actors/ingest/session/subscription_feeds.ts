@@ -2,13 +2,21 @@
  * The shell's part for subscriptions of one connection: listens to their partitions, and reads them for the session machine.
  * Decides only how much of a read fits its room.
  */
+import { encodeJsonBatch } from "../../../protocols/wire/codec_json.ts";
+import type { RecordsFrame } from "../../../protocols/wire/frames.ts";
 import type { MachineContext } from "../../kernel/machine_actor.ts";
-import type { PartitionView } from "../../partition/partition_feed.ts";
+import { DecodedBatch } from "../../log/decoded_batch.ts";
+import type { PartitionView, ReadAs } from "../../partition/partition_feed.ts";
 import type { SessionEnvironment } from "../session.ts";
 import { RecordsFitting } from "./records_fitting.ts";
-import type { SessionMessage } from "./session_messages.ts";
+import type { ReadBatches, SessionMessage } from "./session_messages.ts";
 import { addressElsewhere, type SessionState } from "./session_state.ts";
-import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
+import { beginning, type Subscription, type SubscriptionRead, wireBatch } from "./subscription_machine.ts";
+
+function jsonText({ stored, all }: DecodedBatch): Uint8Array {
+  const { events: _, ...about } = wireBatch(stored);
+  return encodeJsonBatch(about, all);
+}
 
 /** Milliseconds until a read that the log could not answer is tried again. */
 const READ_RETRY_MS = 250;
@@ -16,13 +24,16 @@ const READ_RETRY_MS = 250;
 export class SubscriptionFeeds {
   readonly #directory: SessionEnvironment["directory"];
   readonly #context: MachineContext<SessionMessage>;
+  readonly #readAs: ReadAs;
   readonly #listening = new Map<number, { stop(): void }[]>();
   /** Cuts each read to its room at once: otherwise whole batches would wait in memory to be sent. */
   readonly fitting = new RecordsFitting();
 
-  constructor(directory: SessionEnvironment["directory"], context: MachineContext<SessionMessage>) {
+  /** @param sendsJson the connection sends records as JSON text */
+  constructor(directory: SessionEnvironment["directory"], context: MachineContext<SessionMessage>, sendsJson: boolean) {
     this.#directory = directory;
     this.#context = context;
+    this.#readAs = sendsJson ? "text" : "bytes";
   }
 
   stop(): void {
@@ -45,7 +56,7 @@ export class SubscriptionFeeds {
           return;
         }
         if (entry.nextAddress !== undefined) this.#context.tell({ type: "moves_soon", ...about });
-        feedListener = entry.view?.onAdvance(subscription.channel, notify);
+        feedListener = entry.view?.onAdvance(subscription.channel, notify, this.#readAs);
         notify();
       };
       stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });
@@ -72,6 +83,12 @@ export class SubscriptionFeeds {
       // Tried again after a while: perhaps no new record comes to prompt the read.
       () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
     );
+  }
+
+  /** The batches of a frame as JSON text, made once for all connections that read them from the same tail cache. */
+  textsOf(frame: RecordsFrame, { channel, batches }: ReadBatches): readonly Uint8Array[] {
+    const view = this.#directory.partition(frame.stream, frame.partition)?.view;
+    return batches.map((batch) => view?.text(channel, batch, jsonText) ?? jsonText(new DecodedBatch(batch)));
   }
 
   async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {

@@ -210,10 +210,14 @@ function recordsFrame(
   const at: Position = { epoch: last.epoch, offset: offset(last.firstOffset + last.count - 1) };
   reading.cursor = { at };
   reading.hasMore = reading.hasMore || at.offset + 1 < endOffset;
-  return { type: "records", ...about, batches: batches.filter((batch) => batch.count > 0).map(wireBatch), endOffset };
+  return { type: "records", ...about, batches: withRecords(batches).map(wireBatch), endOffset };
 }
 
-const wireBatch = (batch: RecordBatch): WireBatch => ({
+/** The batches that a `records` frame shows: one without records only moves the cursor. */
+export const withRecords = (batches: readonly RecordBatch[]): readonly RecordBatch[] =>
+  batches.filter((batch) => batch.count > 0);
+
+export const wireBatch = (batch: RecordBatch): WireBatch => ({
   epoch: batch.epoch,
   firstOffset: batch.firstOffset,
   count: batch.count,

@@ -2,7 +2,7 @@
 import type { Event } from "../../../protocols/event.ts";
 import { comparePositions, cursorBefore, type PartitionReference, type Position } from "../../../protocols/position.ts";
 import type { DecodedBatch } from "../../log/decoded_batch.ts";
-import type { ReadResult, RecordBatch } from "../../log/log.ts";
+import type { ReadResult } from "../../log/log.ts";
 import type { PartitionView } from "../../partition/partition_feed.ts";
 import { InputWatermark, type TimeSettings } from "../watermark.ts";
 import type { InputProgress } from "./outbox_messages.ts";
@@ -15,8 +15,7 @@ const TICK_EVERY_MS = 200;
 export interface OutboxInput {
   readonly partition: PartitionReference;
   /** Undefined while no owner of the partition is known. */
-  view(): Pick<PartitionView, "ready" | "read" | "bounds" | "committedOffset" | "settledMs"> | undefined;
-  decode(batch: RecordBatch): DecodedBatch;
+  view(): Pick<PartitionView, "ready" | "read" | "decode" | "bounds" | "committedOffset" | "settledMs"> | undefined;
   timeOf(event: Event, appendedAtMs: number): number;
 }
 
@@ -91,14 +90,16 @@ export class InputReading {
       return { ...result, resume };
     }
     this.#settledMs = settledMs;
-    this.#keep(result.batches, nowMs);
+    this.#keep(
+      result.batches.map((batch) => view.decode("records", batch)),
+      nowMs,
+    );
     this.#isAtEnd = this.#ahead.length === 0 && (this.#readTo?.offset ?? -1) + 1 >= view.committedOffset("records");
     return undefined;
   }
 
-  #keep(batches: readonly RecordBatch[], nowMs: number): void {
-    for (const stored of batches) {
-      const batch = this.input.decode(stored);
+  #keep(batches: readonly DecodedBatch[], nowMs: number): void {
+    for (const batch of batches) {
       const first = batch.firstRowAfter(this.#readTo);
       if (first >= batch.events.length) continue;
       this.#ahead.push({ batch, first });

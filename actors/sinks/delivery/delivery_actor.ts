@@ -96,7 +96,7 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
     const hide = (text: string) => options.hide?.(text) ?? text;
     const random = () => context.random();
     this.#letters = { of: options, feed, eventBytes, hide, nowMs: () => context.nowMs(), random };
-    this.#subscription = feed.onAdvance(options.input, () => context.tell({ type: "advanced" }), true);
+    this.#subscription = feed.onAdvance(options.input, () => context.tell({ type: "advanced" }), "values");
   }
 
   async stop(): Promise<void> {

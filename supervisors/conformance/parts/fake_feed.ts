@@ -87,6 +87,8 @@ export class FakePartition {
       settledMs: () => this.settledMs,
       read: async (channel, after) => this.#read(channel, after, bounds(channel)),
       decode: (_channel, batch) => new DecodedBatch(batch),
+      peek: (batch) => new DecodedBatch(batch),
+      text: (_channel, batch, make) => make(new DecodedBatch(batch)),
       seek: async () => undefined,
       onAdvance: (_channel, listener) => {
         this.listeners.add(listener);

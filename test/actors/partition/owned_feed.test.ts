@@ -173,7 +173,7 @@ test("readers that decode share the values of batches in the cache, and a batch 
     return result.kind === "records" ? result.batches : [];
   };
   await append(0, 2);
-  const readers = [0, 1].map(() => feed.onAdvance("records", () => undefined, true));
+  const readers = [0, 1].map(() => feed.onAdvance("records", () => undefined, "values"));
   feed.onAdvance("records", () => undefined); // a subscriber that passes bytes on
   await append(2, 2);
   await append(4, 2);
@@ -181,6 +181,7 @@ test("readers that decode share the values of batches in the cache, and a batch 
     batch === undefined ? undefined : feed.decode("records", batch),
   );
   assert.is(first, second);
+  assert.is(first?.isShared, true, "outputs of steps are worth keeping");
   assert.is.not(second, third, "both readers have taken the batch");
   const ofLog = await batches(undefined);
   assert.is.not(feed.decode("records", ofLog[0]!), feed.decode("records", ofLog[0]!));
@@ -194,7 +195,7 @@ test("outputs of a pipeline are read from the cache, as the log would answer", a
   const { feed, log, reads } = await owned();
   const channel = "outbox/count";
   await feed.openChain(channel, "pipeline/count", 1);
-  feed.onAdvance(channel, () => undefined, true);
+  feed.onAdvance(channel, () => undefined, "values");
   await feed.append({ channel, batches: [dense("pipeline/count", 0, 2)] });
   await feed.append({ channel, batches: [dense("pipeline/count", 2, 3)] });
   const served = plainly(await feed.read(channel, undefined, READ_ALL));

@@ -1,7 +1,13 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodeEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
-import { decodeJsonFrame, encodeJsonFrame } from "../../../protocols/wire/codec_json.ts";
+import {
+  decodeJsonFrame,
+  encodeJsonBatch,
+  encodeJsonFrame,
+  encodeJsonRecords,
+} from "../../../protocols/wire/codec_json.ts";
+import type { RecordsFrame, WireBatch } from "../../../protocols/wire/frames.ts";
 
 const LIMITS = { tokensMax: 1_000_000, depthMax: 64 };
 const frame = (events: string): string =>
@@ -69,6 +75,37 @@ test("whole floats beyond 2^53 are written with an exponent and read back as the
   assert.match(text, '{"$int":"9007199254740993"}');
   const back = decodeJsonFrame(text, LIMITS);
   assert.equal(back.type === "append" && back.events, bytes);
+});
+
+/** A `records` frame with batches of these events. */
+const recordsFrame = (...batches: readonly (readonly object[])[]): RecordsFrame => ({
+  ...{ type: "records", subscription: 3, stream: "s", partition: 1 },
+  batches: batches.map(
+    (events): WireBatch => ({
+      ...{ epoch: 1, firstOffset: 0, count: events.length, appendedAtMs: 5, schemaVersion: 0, producerId: "p" },
+      rejected: Uint8Array.of(0b10),
+      events: encodeEvents(events, { asRecords: true }),
+    }),
+  ),
+  endOffset: 9,
+});
+
+const batchTexts = ({ batches }: RecordsFrame): readonly Uint8Array[] =>
+  batches.map(({ events, ...batch }) => encodeJsonBatch(batch, decodeEvents(events).events));
+
+test("a frame of batches that are JSON already is the frame that is encoded as a whole", () => {
+  const odd = { a: 1.2345678901234567e19, ü: [9007199254740993n, new Date(5), Uint8Array.of(1)], c: { $int: "1" } };
+  for (const frame of [recordsFrame(), recordsFrame([odd]), recordsFrame([{ n: 1 }, odd], [{ n: 2 }], [odd])]) {
+    const text = new TextDecoder().decode(encodeJsonRecords(frame, batchTexts(frame)));
+    assert.is(text, encodeJsonFrame(frame));
+  }
+});
+
+test("a frame is a copy of the batches that it was made of: a change of its bytes changes no other frame", () => {
+  const frame = recordsFrame([{ n: 1 }]);
+  const texts = batchTexts(frame);
+  encodeJsonRecords(frame, texts).fill(0);
+  assert.is(new TextDecoder().decode(encodeJsonRecords(frame, texts)), encodeJsonFrame(frame));
 });
 
 test.run();

@@ -3,15 +3,21 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parameterReader } from "../../../../actors/ingest/http/parameters.ts";
 import { mountStreamRoutes, type StreamRoutesOptions } from "../../../../actors/ingest/http/stream_routes.ts";
-import type { ReadResult } from "../../../../actors/log/log.ts";
+import { DecodedBatch } from "../../../../actors/log/decoded_batch.ts";
+import type { ReadResult, RecordBatch } from "../../../../actors/log/log.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
 import { fromJsonValue } from "../../../../protocols/values/json_values.ts";
 import { parseJson } from "../../../../protocols/values/parse_json.ts";
+import { decodeCountOfEachTest } from "../../../support/decode_count.ts";
 
+const decodes = decodeCountOfEachTest(test);
 const LIMITS = { tokensMax: 10_000, depthMax: 32 };
 
-/** Routes over one partition whose first batch holds one event. */
-function routesOver(event: Readonly<Record<string, unknown>>): StreamRoutesOptions {
+/** Routes over one partition whose first batch holds one event. @param peek answers the batch decoded */
+function routesOver(
+  event: Readonly<Record<string, unknown>>,
+  peek = (batch: RecordBatch) => new DecodedBatch(batch),
+): StreamRoutesOptions {
   const batch = {
     epoch: 1,
     firstOffset: 0,
@@ -26,6 +32,7 @@ function routesOver(event: Readonly<Record<string, unknown>>): StreamRoutesOptio
     ready: async () => undefined,
     bounds: () => ({ firstOffset: 0, endOffset: 1, sizeBytes: 1, epochs: [] }),
     read: async () => ({ kind: "records", batches: [batch] }) as unknown as ReadResult,
+    peek,
   };
   const directory = { describe: () => ({ s: { partitions: 1 } }), partition: () => ({ view }) };
   const permissions = { subject: "x", mayConsume: () => true, mayObserve: () => true };
@@ -45,6 +52,27 @@ test("records read over HTTP keep the kind of their numbers: floats have an expo
   );
   const { records } = fromJsonValue(parseJson(answer.body, LIMITS)) as { records: { event: unknown }[] };
   assert.equal(records[0]?.event, event);
+  await server.close();
+});
+
+test("records read over HTTP are those that another reader of the partition has decoded", async () => {
+  const event = { n: 1 };
+  const kept = new Map<RecordBatch, DecodedBatch>();
+  const peek = (batch: RecordBatch) => {
+    const decoded = kept.get(batch) ?? new DecodedBatch(batch);
+    kept.set(batch, decoded);
+    return decoded;
+  };
+  const server = fastify();
+  server.setValidatorCompiler(parameterReader);
+  mountStreamRoutes(server, routesOver(event, peek));
+  const read = () => server.inject("/v1/streams/s/partitions/0/records");
+  const before = await read();
+  const [values] = [...kept.values()];
+  assert.equal(values?.events, [event]);
+  const decodesBefore = decodes.of(values?.stored.events ?? new Uint8Array());
+  assert.is((await read()).body, before.body);
+  assert.is(decodes.of(values?.stored.events ?? new Uint8Array()), decodesBefore);
   await server.close();
 });
 

@@ -1,6 +1,5 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { DecodedBatch } from "../../../../actors/log/decoded_batch.ts";
 import { OutboxInputs } from "../../../../actors/pipeline/outbox/outbox_inputs.ts";
 import type { Event } from "../../../../protocols/event.ts";
 import { FakePartition } from "../../../../supervisors/conformance/parts/fake_feed.ts";
@@ -18,7 +17,6 @@ function inputsOf(names: readonly string[]) {
       return {
         partition: { stream: name, partition: 0 as never },
         view: () => (away.has(name) ? undefined : feed),
-        decode: (batch) => new DecodedBatch(batch),
         timeOf: ({ t }: Event) => t as number,
       };
     }),
