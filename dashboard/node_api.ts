@@ -20,6 +20,8 @@ export interface StreamState {
 
 export interface SinkState {
   readonly sink: string;
+  /** Tells deliveries of one stream to one sink apart; absent for the delivery without a name of its own. */
+  readonly as?: string;
   readonly stream: string;
   readonly partition: number;
   readonly state: string;

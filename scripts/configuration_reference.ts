@@ -54,6 +54,25 @@ records that belong together have equal keys. Records are merged by event time: 
 \`time.idleAfter\` at most. The watermark is the least one of the streams.
 `;
 
+const DELIVERIES = `### Several pipelines into one sink
+
+The delivery of a stream to a sink has a position, dead letters and keys under the sink's name. A second pipeline of the same stream gives its delivery
+to that sink a name of its own: \`to: [{ sink: alerts, as: slow }]\`. Then the delivery shares nothing but the sink's options and connections:
+
+| | \`alerts\` | \`{ sink: alerts, as: slow }\` |
+|---|---|---|
+| \`/v1/sinks\` and metrics | \`sink: alerts\` | \`sink: alerts\`, \`as: slow\` |
+| page and commands | \`alerts\` | \`alerts@slow\` |
+| dead letters | \`dead_letters/alerts\` | \`dead_letters/alerts@slow\` |
+| folder of a \`file\` sink | its \`directory\` | \`as=slow\` in its \`directory\` |
+| keys of an \`http\` sink | \`<stream>/…\` | \`@slow/<stream>/…\` |
+| producer of a derived stream | \`pipeline/alerts/…\` | \`pipeline/alerts@slow/…\` |
+
+A delivery that is given another name is another delivery: it begins at the sink's \`start\`. Lines of a \`stdout\` sink do not tell whose delivery they
+are. A sink of your own kind takes \`as\` once its definition says \`keepsDeliveriesApart: true\`
+([sink S12](../actors/sinks/sink.ts)).
+`;
+
 const TEMPLATES = `
 ### Templates
 
@@ -114,7 +133,7 @@ function section(name: string, schema: Schema): string {
   const isMap = typeof entry === "object";
   const rows = table(isMap ? (entry as Schema) : schema, "");
   const heading = `## \`${name}\`\n\n${schema.description}${isMap ? " Each entry:" : ""}\n\n${rows}`;
-  if (name === "pipelines") return `${heading}\n${STEPS}`;
+  if (name === "pipelines") return `${heading}\n${STEPS}\n${DELIVERIES}`;
   if (name === "sources") return `${heading}\n${kinds(SOURCES)}`;
   if (name === "sinks") return `${heading}\n${kinds(SINKS)}${TEMPLATES}\n${OWN_KINDS}`;
   return heading;

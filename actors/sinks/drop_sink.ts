@@ -7,6 +7,7 @@ import type { SinkDefinition } from "./sink.ts";
 export const dropSink: SinkDefinition<object> = {
   type: "drop",
   delivery: "at_least_once",
+  keepsDeliveriesApart: true, // nothing is kept that could be taken for another delivery's
   optionsSchema: { type: "object", additionalProperties: false, properties: {} },
   open: async () => ({
     position: async () => undefined, // kept in the checkpoint

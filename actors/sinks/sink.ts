@@ -24,6 +24,8 @@
  *       that are `taken` are durable, and so is everything up to the end of a `written` batch.
  *   S11. A client of `connect` serves all partitions of its sink on this node, and reconnects by itself. It is closed
  *       after the last writer that uses it.
+ *   S12. Several deliveries of one partition may write to one sink, each with an `as` of its own. A sink that keeps them
+ *       apart writes to places and under keys made of `as`, so that no record of one is taken for the other's.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -178,6 +180,8 @@ export interface SinkContext<Client extends SinkClient | undefined = undefined> 
   readonly partition: PartitionReference;
   /** Id of the log that the partition lies in. Positions and epochs of different logs cannot be compared. */
   readonly clusterId: string;
+  /** Absent for a delivery without `as`. A delivery with it writes to places, and under keys, of its own (S12). */
+  readonly as?: string;
   /** Absent for the sink's own delivery. A replay writes to places, and under keys, that no other delivery uses. */
   readonly replay?: string;
   /** The owner's epoch. Once this writer is open, a writer of a lower epoch must never commit again. */
@@ -202,6 +206,11 @@ export interface SinkDefinition<Options, Client extends SinkClient | undefined =
   check?(options: Options, folder: string | undefined): void | Promise<void>;
   /** The place that the sink must have to itself: two sinks of one stream with one place are refused. */
   place?(options: Options, folder: string): string;
+  /**
+   * True for a sink that keeps deliveries with different `as` apart (S12). A configuration that gives `as` for another sink
+   * is refused.
+   */
+  readonly keepsDeliveriesApart?: true;
   /** Why the sink cannot keep its promise where a partition's next owner is another node, if it cannot. */
   clusterProblem?(options: Options): string | undefined;
   /** How many records may share a request by the options, for a sink whose requests have keys made of their records. */

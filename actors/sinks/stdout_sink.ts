@@ -51,6 +51,7 @@ export function stdoutSinkTo(print: Print): SinkDefinition<StdoutSinkOptions> {
   return {
     type: "stdout",
     delivery: "at_least_once",
+    keepsDeliveriesApart: true, // no line is known again; a reader cannot tell whose delivery a line is
     optionsSchema: {
       type: "object",
       additionalProperties: false,

@@ -11,7 +11,6 @@
  *   T4. Where the target has lost acknowledged records with its tail, the position goes back to before them, and they are
  *       written again. The other chains remove what is repeated.
  */
-
 import type { WayBack } from "../../protocols/client/producer/acknowledged.ts";
 import type { Confirmation } from "../../protocols/client/producer/event_batcher.ts";
 import { Producer } from "../../protocols/client/producer/producer.ts";
@@ -20,6 +19,7 @@ import { FencedError, type HeadraceError, UnavailableError } from "../../protoco
 import { type Position, partitionName } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { checkpointedWriter, encodePosition } from "./delivery/checkpointed_writer.ts";
+import { nameOf } from "./delivery/delivery_names.ts";
 import { untilAborted } from "./delivery/delivery_operation.ts";
 import { EVENT_FORM, finalRejection, judgeValue } from "./expressible.ts";
 import type { SinkBatch, SinkCall, SinkContext, SinkDefinition, SinkRecord, SinkWriter, WriteOutcome } from "./sink.ts";
@@ -33,6 +33,7 @@ const CLOSE_WITHIN_MS = 1_000;
 export const streamSink: SinkDefinition<StreamSinkOptions> = {
   type: "stream",
   delivery: "transactional",
+  keepsDeliveriesApart: true,
   optionsSchema: {
     type: "object",
     additionalProperties: false,
@@ -52,11 +53,11 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   },
 };
 
-/** One producer for each input partition, as positions of different streams cannot be compared. */
-export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>
-  replay === undefined
-    ? `pipeline/${name}/${partitionName(partition)}`
-    : `pipeline/${name}/replay/${replay}/${partitionName(partition)}`;
+/** One producer for each delivery and input partition, as positions of different streams cannot be compared. */
+export const derivedProducerId = ({ partition, ...of }: SinkContext): string =>
+  of.replay === undefined
+    ? `pipeline/${nameOf(of)}/${partitionName(partition)}`
+    : `pipeline/${nameOf(of)}/replay/${of.replay}/${partitionName(partition)}`;
 
 class StreamWriter implements SinkWriter {
   readonly #stream: string;

@@ -18,14 +18,15 @@ interface SinkRow {
 const STATES = ["fenced", "retrying", "stopped", "opening", "delivering"];
 const worse = (left: string, right: string): string => (STATES.indexOf(left) <= STATES.indexOf(right) ? left : right);
 
-/** One row for each sink and stream. */
+/** One row for each stream and delivery to a sink. */
 export function sumSinks(sinks: readonly SinkState[]): readonly SinkRow[] {
   const rows = new Map<string, SinkRow>();
   for (const one of sinks) {
-    const key = `${one.sink} ${one.stream}`;
+    const name = one.as === undefined ? one.sink : `${one.sink}@${one.as}`;
+    const key = `${name} ${one.stream}`;
     const row = rows.get(key);
     rows.set(key, {
-      name: one.sink,
+      name,
       from: one.stream,
       state: row === undefined ? one.state : worse(row.state, one.state),
       reason: one.reason ?? row?.reason,

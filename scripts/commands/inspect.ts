@@ -1,5 +1,6 @@
 /** `headrace inspect`: shows one event: its place, its producer, the sinks that have it, and why it was set aside. */
 import type { Command } from "commander";
+import { type DeliveryTarget, deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import type { Event } from "../../protocols/mod.ts";
 import { partitionName } from "../../protocols/position.ts";
 import { decodeSlice } from "../../protocols/values/event_codec.ts";
@@ -142,8 +143,7 @@ async function search(
   }
 }
 
-interface SinkStanding {
-  readonly sink: string;
+interface SinkStanding extends DeliveryTarget {
   readonly stream: string;
   readonly partition: number;
   readonly state: string;
@@ -155,10 +155,16 @@ async function sinksPast(client: NodeClient, stream: string, partition: number, 
   const { sinks } = await client.get<{ readonly sinks: readonly SinkStanding[] }>("/v1/sinks");
   return sinks
     .filter((standing) => standing.stream === stream && standing.partition === partition)
-    .map(({ sink, state, reason, nextOffset }) => {
+    .map(({ state, reason, nextOffset, ...standing }) => {
       const isPast = nextOffset > position.offset;
       const behindRecords = isPast ? 0 : position.offset - nextOffset + 1;
-      return { sink, isPast, behindRecords, state, ...(reason === undefined ? {} : { reason }) };
+      return {
+        sink: deliveryText(standing),
+        isPast,
+        behindRecords,
+        state,
+        ...(reason === undefined ? {} : { reason }),
+      };
     });
 }
 

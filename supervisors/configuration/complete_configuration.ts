@@ -8,6 +8,7 @@ import {
   COMMON_SOURCE_KEYS,
   type Raw,
   streamsOf,
+  targetOf,
   without,
 } from "./configuration_raw.ts";
 import type {
@@ -138,7 +139,7 @@ export function complete(
       const { outOfOrder, skew, idleAfter } = completed(TIME_SCHEMA, time);
       const times = { outOfOrderMs: outOfOrder, skewMs: skew, idleAfterMs: idleAfter } as TimeSettings;
       const [first = "", ...others] = streamsOf(from);
-      return { from: first, others, steps: completeSteps(steps, quantity), to, time: times };
+      return { from: first, others, steps: completeSteps(steps, quantity), to: to.map(targetOf), time: times };
     }),
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),

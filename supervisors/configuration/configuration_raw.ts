@@ -1,4 +1,5 @@
 /** A configuration as written: checked against its schema, and without defaults. */
+import type { DeliveryTarget } from "../../actors/sinks/delivery/delivery_names.ts";
 import type { Options } from "./configuration_schema.ts";
 
 export type Raw = {
@@ -7,10 +8,23 @@ export type Raw = {
   readonly streams?: Readonly<Record<string, Options>>;
   readonly sources?: Readonly<Record<string, Options>>;
   readonly pipelines?: Readonly<
-    Record<string, { from: string | string[]; steps?: Options[]; to: string[]; time?: Options }>
+    Record<string, { from: string | string[]; steps?: Options[]; to: RawTarget[]; time?: Options }>
   >;
   readonly sinks?: Readonly<Record<string, Options>>;
 };
+
+/** An entry of a pipeline's `to`. */
+type RawTarget = string | DeliveryTarget;
+
+export const targetOf = (entry: RawTarget): DeliveryTarget => (typeof entry === "string" ? { sink: entry } : entry);
+
+/** The entries of a pipeline that lead to sinks, each with its place in the pipeline. */
+export const targetsOf = ({
+  to,
+}: {
+  readonly to: readonly RawTarget[];
+}): readonly { readonly place: readonly (string | number)[]; readonly target: DeliveryTarget }[] =>
+  to.map((entry, index) => ({ place: ["to", index], target: targetOf(entry) }));
 
 /** The streams that a pipeline reads. */
 export const streamsOf = (from: string | readonly string[]): readonly string[] =>

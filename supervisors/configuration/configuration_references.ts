@@ -1,7 +1,8 @@
 /** Checks how a configuration's parts fit together: known names, sinks fed once by each stream, no circle of pipelines. */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
+import { DELIVERY_TEXT_CHARACTERS_MAX, deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
-import { auditStreamName, type KnownKinds, type Raw, streamsOf } from "./configuration_raw.ts";
+import { auditStreamName, type KnownKinds, type Raw, streamsOf, targetsOf } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
 import { securityProblems } from "./configuration_security.ts";
 import { nearest } from "./nearest_word.ts";
@@ -46,7 +47,14 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
       const needs = "streams that are read together must have as many partitions, with the same keys";
       refuse(["pipelines", name, "from"], `${needs}: current values are ${counts.join(", ")}`);
     }
-    for (const [index, to] of pipeline.to.entries()) expect(["pipelines", name, "to", index], to, sinks, "sink");
+    for (const { place, target } of targetsOf(pipeline)) {
+      expect(["pipelines", name, ...place], target.sink, sinks, "sink");
+      const text = deliveryText(target);
+      if (text.length > DELIVERY_TEXT_CHARACTERS_MAX) {
+        const must = `sink and as together must have at most ${DELIVERY_TEXT_CHARACTERS_MAX - 1} characters`;
+        refuse(["pipelines", name, ...place], `${must}: current value is ${text}`);
+      }
+    }
   }
   problems.push(...redisProblems(raw, at), ...securityProblems(raw.security, at));
   if (raw.cluster?.caFile !== undefined && raw.security?.tls === undefined) {
@@ -78,17 +86,23 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
   return given.map((key) => problemAt(at, ["log", key], `${key} is for a log of type redis: log.type is ${type}`));
 }
 
-/** A sink has one position for each partition that it reads, so one pipeline of a stream may feed it. */
+/** A delivery has one position in each partition that it reads: two of one stream and sink need names of their own. */
 function sharedSinkProblems(raw: Raw, at: LineAt): Problem[] {
   const fedBy = new Map<string, string>();
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) =>
-    pipeline.to.flatMap((sink, index) => {
+    targetsOf(pipeline).flatMap(({ place, target }) => {
       const [first = ""] = streamsOf(pipeline.from); // a delivery reads the partitions of the first stream
-      const other = fedBy.get(`${sink} ${first}`);
-      fedBy.set(`${sink} ${first}`, other ?? name);
+      const key = `${deliveryText(target)} ${first}`;
+      const other = fedBy.get(key);
+      fedBy.set(key, other ?? name);
       if (other === undefined) return [];
-      const reason = `sink ${sink} is fed from stream ${first} by pipeline ${other} already`;
-      return [problemAt(at, ["pipelines", name, "to", index], reason)];
+      const { sink, as } = target;
+      const known = `sink ${sink} is fed from stream ${first} by pipeline ${other} already`;
+      const mend =
+        as === undefined
+          ? `give this delivery a name of its own, such as { sink: ${sink}, as: ${name} }`
+          : `another as than ${as} is needed`;
+      return [problemAt(at, ["pipelines", name, ...place], `${known}: ${mend}`)];
     }),
   );
 }
@@ -102,7 +116,7 @@ function cycleProblems(raw: Raw, at: LineAt): Problem[] {
   const next = (stream: string): string[] =>
     Object.values(raw.pipelines ?? {})
       .filter((pipeline) => streamsOf(pipeline.from).includes(stream))
-      .flatMap((pipeline) => pipeline.to.flatMap((sink) => derived(sink) ?? []));
+      .flatMap((pipeline) => targetsOf(pipeline).flatMap(({ target }) => derived(target.sink) ?? []));
   const reaches = (from: string, target: string, seen: Set<string>): boolean =>
     next(from).some((stream) => stream === target || (!seen.has(stream) && reaches(stream, target, seen.add(stream))));
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) => {

@@ -2,6 +2,7 @@
 
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
 import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
+import type { DeliveryTarget } from "../../actors/sinks/delivery/delivery_names.ts";
 import type { AnySink } from "../../actors/sinks/registry.ts";
 import type { SinkBatchLimits } from "../../actors/sinks/sink.ts";
 import type { AnySource } from "../../actors/sources/registry.ts";
@@ -170,7 +171,7 @@ export interface Configuration {
         /** Further streams, which are merged with `from`. */
         readonly others: readonly string[];
         readonly steps: readonly Options[];
-        readonly to: readonly string[];
+        readonly to: readonly DeliveryTarget[];
         readonly time: TimeSettings;
       }
     >

@@ -46,6 +46,7 @@ const SHAPES: Readonly<Record<Section, Shape>> = {
         "test",
       ),
       templates: "object",
+      keepsDeliveriesApart: "boolean",
     },
     commonKeys: COMMON_SINK_KEYS,
   },

@@ -29,6 +29,21 @@ export const TIME_SCHEMA = object(
   [],
 );
 
+const deliverTo = {
+  type: "array",
+  minItems: 1,
+  items: {
+    type: ["string", "object"],
+    pattern: name.pattern,
+    properties: {
+      sink: { ...name, description: "Name of the sink, where the entry is a map." },
+      as: { ...name, description: "Name of the delivery, unlike those of the same stream to the same sink." },
+    },
+    required: ["sink", "as"],
+    additionalProperties: false,
+  },
+} as const;
+
 export const PIPELINE_SCHEMA = object(
   "Takes the records of streams through steps to sinks.",
   {
@@ -38,7 +53,11 @@ export const PIPELINE_SCHEMA = object(
       ...{ pattern: name.pattern, items: name, minItems: 1, maxItems: 16, uniqueItems: true },
     },
     steps: { type: "array", items: step, default: [], description: "Steps in order." },
-    to: { type: "array", items: name, minItems: 1, description: "Sinks to deliver to." },
+    to: {
+      ...deliverTo,
+      description:
+        "Sinks to deliver to: names, or `{ sink: alerts, as: slow }` for [a delivery of its own](#several-pipelines-into-one-sink).",
+    },
     time: TIME_SCHEMA,
   },
   ["from", "to"],

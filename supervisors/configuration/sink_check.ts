@@ -1,5 +1,6 @@
 /** Checks that the options of a sink can work together, with its pipeline and on this machine; its schema has judged each alone. */
 import { batchLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
+import type { AnySink } from "../../actors/sinks/registry.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { sinkOf } from "./kinds.ts";
@@ -8,6 +9,7 @@ import { sinkOf } from "./kinds.ts";
 export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
   const sink = configuration.sinks[name];
   const definition = sinkOf(configuration, sink?.type ?? "");
+  refuseNamed(name, configuration, definition);
   refuseShared(name, configuration);
   const problem =
     configuration.cluster === undefined ? undefined : definition?.clusterProblem?.(sink?.options as never);
@@ -24,16 +26,31 @@ export async function checkSink(name: string, configuration: Configuration, fold
   }
 }
 
+/** A sink that does not keep deliveries apart might take a record of one for the other's (sink S12). */
+function refuseNamed(name: string, { pipelines }: Configuration, definition: AnySink | undefined): void {
+  if (definition === undefined || definition.keepsDeliveriesApart === true) return;
+  const named = Object.entries(pipelines).find(([, { to }]) =>
+    to.some(({ sink, as }) => sink === name && as !== undefined),
+  );
+  if (named === undefined) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `sinks.${name}: Cannot deliver with 'as', as pipeline ${named[0]} does: a sink of type ${definition.type} does not keep such deliveries apart. Give the pipeline a sink of its own`,
+  );
+}
+
 function refuseShared(name: string, configuration: Configuration): void {
   const { pipelines, sinks, node } = configuration;
   const placeOf = (sink: string): string | undefined =>
     sinkOf(configuration, sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
   const feeds = Object.values(pipelines);
-  const from = feeds.find(({ to }) => to.includes(name))?.from;
+  const streamsOf = (sink: string) =>
+    feeds.filter(({ to }) => to.some((one) => one.sink === sink)).map(({ from }) => from);
+  const streams = streamsOf(name);
   const place = placeOf(name);
-  if (from === undefined || place === undefined) return;
+  if (place === undefined) return;
   const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
-  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
+  const beside = before.filter((other) => streamsOf(other).some((stream) => streams.includes(stream)));
   const other = beside.find((one) => placeOf(one) === place);
   if (other === undefined) return;
   throw new ConfigurationError(

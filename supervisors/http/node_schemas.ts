@@ -48,7 +48,7 @@ export const METRICS_ROUTE: FastifySchema = {
 };
 
 export const SINKS_ROUTE: FastifySchema = {
-  summary: "Where each sink of the streams that the token shows stands in each partition.",
+  summary: "Where each delivery to a sink, of the streams that the token shows, stands in each partition.",
   response: {
     200: schema.json(
       "Sinks.",
@@ -69,6 +69,7 @@ export const SINKS_ROUTE: FastifySchema = {
               deadLettersStored: schema.count("Dead letters in the partition now."),
             },
             {
+              as: schema.text("Name of the delivery among those of this stream to this sink; left out without one."),
               reason: schema.text("Why the delivery is tried again."),
               needsPerson: { const: true, description: "A person must act first; left out otherwise." },
               lastDelayMs: {

@@ -1,13 +1,13 @@
-/** Where each sink stands in each partition: filled by the deliveries' reports, read by metrics, the page and the CLI. */
+/** Where each delivery to a sink stands in each partition: filled by the deliveries' reports, read by metrics, the page and the CLI. */
 import type { Channel } from "../../actors/log/log.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { type DeliveryTarget, deliveryText, lettersChannel } from "../../actors/sinks/delivery/delivery_names.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 
 export type DeliveryState = "opening" | "delivering" | "retrying" | "fenced" | "stopped";
 
-export interface DeliveryStanding {
-  readonly sink: string;
+export interface DeliveryStanding extends DeliveryTarget {
   readonly stream: string;
   readonly partition: number;
   readonly state: DeliveryState;
@@ -33,7 +33,10 @@ export interface DeliveryStanding {
 }
 
 /** The part of a standing that its delivery reports. */
-type Reported = Omit<DeliveryStanding, "sink" | "stream" | "partition" | "lagRecords" | "deadLettersStored">;
+type Reported = Omit<
+  DeliveryStanding,
+  keyof DeliveryTarget | "stream" | "partition" | "lagRecords" | "deadLettersStored"
+>;
 
 /** Where a delivery reads: the records of its partition, or the outputs that a pipeline stores beside them. */
 export interface DeliveryOrigin {
@@ -43,7 +46,7 @@ export interface DeliveryOrigin {
 }
 
 interface Standing {
-  readonly sink: string;
+  readonly target: DeliveryTarget;
   readonly origin: DeliveryOrigin;
   feed: PartitionFeed;
   reported: Reported;
@@ -76,8 +79,8 @@ export class DeliveryBoard {
     });
   }
 
-  report(sink: string, feed: PartitionFeed, report: DeliveryReport, origin: DeliveryOrigin = RECORDS): void {
-    const standing = this.#of(sink, feed, origin);
+  report(target: DeliveryTarget, feed: PartitionFeed, report: DeliveryReport, origin: DeliveryOrigin = RECORDS): void {
+    const standing = this.#of(target, feed, origin);
     standing.feed = feed;
     standing.reported = this.#after(standing.reported, report);
   }
@@ -117,12 +120,12 @@ export class DeliveryBoard {
   }
 
   *standings(): Iterable<DeliveryStanding> {
-    for (const { sink, feed, origin, reported } of this.#standings.values()) {
+    for (const { target, feed, origin, reported } of this.#standings.values()) {
       const { stream, partition } = feed.partition;
       if (!this.#isOwned(feed.partition)) continue;
       const undelivered = Math.max(0, feed.committedOffset(origin.channel) - reported.nextOffset);
       const lagRecords = undelivered + this.#unreadOf(feed, origin);
-      yield { sink, stream, partition, ...reported, lagRecords, deadLettersStored: lettersIn(feed, sink) };
+      yield { ...target, stream, partition, ...reported, lagRecords, deadLettersStored: lettersIn(feed, target) };
     }
   }
 
@@ -132,12 +135,12 @@ export class DeliveryBoard {
     return unread?.(feed) ?? feed.committedOffset("records");
   }
 
-  #of(sink: string, feed: PartitionFeed, origin: DeliveryOrigin): Standing {
-    const key = `${sink} ${partitionName(feed.partition)}`;
+  #of(target: DeliveryTarget, feed: PartitionFeed, origin: DeliveryOrigin): Standing {
+    const key = `${deliveryText(target)} ${partitionName(feed.partition)}`;
     let standing = this.#standings.get(key);
     if (standing === undefined) {
       standing = {
-        sink,
+        target,
         origin,
         feed,
         reported: { state: "opening", nextOffset: 0, deliveredRecords: 0, deadLetters: 0 },
@@ -148,7 +151,7 @@ export class DeliveryBoard {
   }
 }
 
-function lettersIn(feed: PartitionFeed, sink: string): number {
-  const { firstOffset, endOffset } = feed.bounds(`dead_letters/${sink}`);
+function lettersIn(feed: PartitionFeed, { sink, ...of }: DeliveryTarget): number {
+  const { firstOffset, endOffset } = feed.bounds(lettersChannel({ ...of, name: sink }));
   return endOffset - firstOffset;
 }

@@ -16,6 +16,7 @@ import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
 import { deliveryLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { type DeliveryTarget, deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
 import { type BatchSteps, eachRecord, prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { Connect } from "../../protocols/connection.ts";
@@ -72,7 +73,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
     const timeOf = timeReader(from, name, configuration, parts);
     const computesOnce = !pipeline.isDeterministic || others.length > 0;
     const input = computesOnce ? outboxInput(name) : directInput(pipeline, timeOf);
-    const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
+    const deliveries = to.map((target) => planSink(target, configuration, parts, input));
     if (computesOnce) {
       const further = others.map((stream) => ({ stream, timeOf: timeReader(stream, name, configuration, parts) }));
       deliveries.unshift(planOutbox(pipeline, { timeOf, time, further }, configuration, parts));
@@ -195,24 +196,24 @@ function planOutbox(
 }
 
 function planSink(
-  name: string,
+  target: DeliveryTarget,
   configuration: Configuration,
   parts: DeliveryParts,
   input: DeliveryInput,
 ): StreamDeliveries {
-  const sink = configuration.sinks[name];
+  const sink = configuration.sinks[target.sink];
   if (sink === undefined || sinkOf(configuration, sink.type) === undefined) return { consumers: [], start: () => [] };
-  const consumer = `sink/${name}`;
+  const consumer = `sink/${deliveryText(target)}`;
   return {
     consumers: [consumer],
     start: (feed, owner) => {
-      const report = reporter(name, feed, parts, input);
+      const report = reporter(target, feed, parts, input);
       const progress = deliveryProgress(consumer, feed, owner, input.channel);
       const observe = (event: DeliveryReport) => {
         report(event);
         progress(event);
       };
-      return sinkDelivery(name, configuration, parts, { feed, input, observe, start: sink.start });
+      return sinkDelivery(target, configuration, parts, { feed, input, observe, start: sink.start });
     },
   };
 }
@@ -226,13 +227,14 @@ export interface DeliveryOf {
   observe(report: DeliveryReport): void;
 }
 
-/** The delivery of one partition to a configured sink; undefined for a sink of an unknown type. */
+/** The delivery of one partition to a configured sink; none for a sink of an unknown type. */
 export function sinkDelivery(
-  name: string,
+  target: DeliveryTarget,
   configuration: Configuration,
   { log, connect, clusterId, clients }: Pick<DeliveryParts, "log" | "connect" | "clusterId" | "clients">,
   of: DeliveryOf,
 ): readonly ActorDefinition<never>[] {
+  const { sink: name, as } = target;
   const sink = configuration.sinks[name];
   const definition = sinkOf(configuration, sink?.type ?? "");
   if (sink === undefined || definition === undefined) return [];
@@ -260,7 +262,8 @@ export function sinkDelivery(
     connect,
     hide: (text) => configuration.hidden.hide(text),
     observe,
-    log: (level, message, fields) => log(level, message, { sink: name, ...fields }),
+    log: (level, message, fields) => log(level, message, { ...target, ...fields }),
+    ...(as === undefined ? {} : { as }),
     ...(replay === undefined ? {} : { replay }),
     ...(range === undefined ? {} : { range }),
   });
@@ -269,12 +272,12 @@ export function sinkDelivery(
 
 /** Counts and logs a delivery's reports, and keeps the delivery's standing on the board. */
 function reporter(
-  sink: string,
+  target: DeliveryTarget,
   feed: PartitionFeed,
   { metrics, log, board, deliverySeconds }: DeliveryParts,
   origin: DeliveryOrigin,
 ) {
-  const labels = { sink, stream: feed.partition.stream };
+  const labels = { ...target, stream: feed.partition.stream };
   const delivered = metrics.counter("headrace_records_delivered_total", "Records written to a sink", labels);
   const retries = metrics.counter(
     "headrace_deliveries_retried_total",
@@ -282,9 +285,9 @@ function reporter(
     labels,
   );
   const letters = metrics.counter("headrace_dead_letters_total", "Records that a sink set aside", labels);
-  const about = { sink, partition: partitionName(feed.partition) };
+  const about = { ...target, partition: partitionName(feed.partition) };
   return (report: DeliveryReport): void => {
-    board.report(sink, feed, report, origin);
+    board.report(target, feed, report, origin);
     logReport(log, about, report);
     if (report.kind === "delivered") {
       delivered.add(report.batch.records);

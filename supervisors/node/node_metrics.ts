@@ -1,7 +1,7 @@
 /** A node's metrics apart from its streams' own: times to the acknowledgement and to sinks, lags, connections. */
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { ConnectionGate } from "../security/admission/connection_gate.ts";
-import type { DeliveryBoard } from "./delivery_board.ts";
+import type { DeliveryBoard, DeliveryStanding } from "./delivery_board.ts";
 
 type Histogram = ReturnType<Metrics["histogram"]>;
 
@@ -28,15 +28,22 @@ export const deliverySeconds = (metrics: Metrics): Histogram =>
     DELIVERY_SECONDS_BOUNDS,
   );
 
+/** Deliveries of one stream to one sink differ in `as`, which a delivery without it has no label for. */
+const labelsOf = ({ sink, as, stream, partition }: DeliveryStanding) => ({
+  sink,
+  ...(as === undefined ? {} : { as }),
+  stream,
+  partition,
+});
+
 /** Registers gauges that are computed at each scrape. */
 export function observeDeliveries(metrics: Metrics, board: DeliveryBoard): void {
   metrics.gauge("headrace_sink_lag_records", "Records committed and not yet delivered", function* () {
-    for (const { sink, stream, partition, lagRecords } of board.standings())
-      yield [lagRecords, { sink, stream, partition }];
+    for (const standing of board.standings()) yield [standing.lagRecords, labelsOf(standing)];
   });
   metrics.gauge("headrace_sink_delay_seconds", "From append to commit in the sink, of the last batch", function* () {
-    for (const { sink, stream, partition, lastDelayMs } of board.standings()) {
-      if (lastDelayMs !== undefined) yield [lastDelayMs / 1_000, { sink, stream, partition }];
+    for (const standing of board.standings()) {
+      if (standing.lastDelayMs !== undefined) yield [standing.lastDelayMs / 1_000, labelsOf(standing)];
     }
   });
 }

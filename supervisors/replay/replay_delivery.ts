@@ -2,6 +2,7 @@
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { deliveryTarget } from "../../actors/sinks/delivery/delivery_names.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { partitionName } from "../../protocols/position.ts";
 import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
@@ -25,21 +26,22 @@ export function replayDelivery(
   const timeOf = eventTimeReader(configuration.streams[stream]?.eventTime);
   const log: NodeLog = (level, message, fields) => nodeLog(level, message, { ...fields, replay: name });
   return (task, feed, note) => {
-    const { sink, range, partition } = task;
+    const { range, partition } = task;
+    const target = deliveryTarget(task.sink);
     const onSkipped = () => {
       task.skippedLetters += 1;
     };
     const input = replayInput({ name, channel, pipeline: pipelines.get(pipeline), feed, range, timeOf, onSkipped });
     const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
-      sink,
+      ...target,
       stream,
     });
     const observe = (report: DeliveryReport) => {
-      logReport(log, { sink, partition: partitionName({ stream, partition }) }, report);
+      logReport(log, { ...target, partition: partitionName({ stream, partition }) }, report);
       if (report.kind === "delivered") replayed.add(report.batch.records);
       note(report);
     };
     const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
-    return sinkDelivery(sink, configuration, { connect, clients, log, clusterId: store.clusterId }, of);
+    return sinkDelivery(target, configuration, { connect, clients, log, clusterId: store.clusterId }, of);
   };
 }

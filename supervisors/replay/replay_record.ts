@@ -26,7 +26,7 @@ export interface StoredReplay {
   readonly from: ReplayPlace;
   readonly sink?: string;
   readonly pipeline?: string;
-  /** The sinks that it went to when it was last begun. */
+  /** The deliveries that it went to when it was last begun, as `sink` or `sink@as`. */
   readonly sinks: readonly string[];
   readonly ranges: readonly StoredRange[];
   readonly state: ReplayState;

@@ -1,6 +1,7 @@
 /** Checks a request for a replay, and finds its target, before anything is stored or started. */
 import type { Channel } from "../../actors/log/log.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
+import { deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { nearest } from "../configuration/nearest_word.ts";
@@ -18,7 +19,7 @@ export interface ReplayRequest {
   readonly to: ReplayPlace;
   /** Default: all partitions. */
   readonly partitions?: readonly number[];
-  /** The target: a sink directly, or else a pipeline, whose steps lead to its sinks. */
+  /** The target: a sink directly, or a delivery there (`sink@as`), or else a pipeline, whose steps lead to its sinks. */
   readonly sink?: string;
   readonly pipeline?: string;
   readonly isDryRun: boolean;
@@ -28,6 +29,7 @@ export interface ReplayTarget {
   /** How many partitions the stream has. */
   readonly count: number;
   readonly names: { readonly sink: string } | { readonly pipeline: string };
+  /** Deliveries, as `deliveryText` names them. */
   readonly sinks: readonly string[];
 }
 
@@ -41,7 +43,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$/;
 /** The target of the replay. Throws `RejectedError` with the reason if the request cannot be replayed. */
 export function targetOf(request: ReplayRequest, known: Known): ReplayTarget {
   const { name, stream, channel, partitions = [], sink, pipeline } = request;
-  const { streams, sinks } = known.configuration;
+  const { streams } = known.configuration;
   if (!NAME.test(name)) refuse("its name must be letters, digits, _ . : and -, at most 120", name);
   const count = streams[stream]?.partitions;
   if (count === undefined) {
@@ -60,21 +62,29 @@ export function targetOf(request: ReplayRequest, known: Known): ReplayTarget {
   if ((sink === undefined) === (pipeline === undefined))
     refuse("it must go into a sink or into a pipeline", "both or none");
   const letters = lettersOf(channel);
-  if (letters !== undefined) refuseUnknown("the sink of the dead letters", letters, Object.keys(sinks));
+  const deliveries = deliveriesOf(known.configuration);
+  if (letters !== undefined) refuseUnknown("the sink of the dead letters", letters, deliveries);
   if (sink !== undefined) {
-    refuseUnknown("the sink", sink, Object.keys(sinks));
+    refuseUnknown("the sink", sink, deliveries);
     return { count, names: { sink }, sinks: [sink] };
   }
   return { count, names: { pipeline: pipeline ?? "" }, sinks: sinksOf(pipeline ?? "", stream, letters, known) };
 }
 
-/** The sink whose dead letters a channel holds. */
+/** All sinks, and the deliveries that have a name of their own there. */
+function deliveriesOf({ sinks, pipelines }: Configuration): readonly string[] {
+  const named = Object.values(pipelines).flatMap(({ to }) => to.map(deliveryText));
+  return [...new Set([...Object.keys(sinks), ...named])];
+}
+
+/** The delivery whose dead letters a channel holds. */
 const lettersOf = (channel: Channel): string | undefined =>
   channel.startsWith("dead_letters/") ? channel.slice("dead_letters/".length) : undefined;
 
 function sinksOf(name: string, stream: string, letters: string | undefined, { configuration, pipelines }: Known) {
   refuseUnknown("the pipeline", name, Object.keys(configuration.pipelines));
-  const { from = "", others = [], to = [] as readonly string[] } = configuration.pipelines[name] ?? {};
+  const { from = "", others = [], to: targets = [] } = configuration.pipelines[name] ?? {};
+  const to = targets.map(deliveryText);
   if (others.length > 0)
     refuse(`pipeline ${name} must read one stream: records of several are merged once`, [from, ...others].join(", "));
   if (from !== stream) refuse(`pipeline ${name} must read the stream, as its steps are written for its events`, from);

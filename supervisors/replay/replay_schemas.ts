@@ -12,7 +12,9 @@ const place = (...words: readonly string[]): schema.Schema => ({
   ],
   default: words.at(-1),
 });
-const CHANNEL = schema.text("records, rejected or dead_letters/<sink>.");
+const CHANNEL = schema.text(
+  "records, rejected, or dead_letters/ with a sink, or with sink@as for a delivery of that name.",
+);
 
 const REQUEST: schema.Schema = {
   type: "object",
@@ -28,7 +30,7 @@ const REQUEST: schema.Schema = {
       description: "Not included: latest (default: the end seen now), {offset} or {timeMs}.",
     },
     partitions: { type: "array", items: wholeNumber, minItems: 1, uniqueItems: true, description: "Default: all." },
-    sink: schema.text("Straight into this sink."),
+    sink: schema.text("Straight into this sink, or sink@as: as its delivery of that name."),
     pipeline: schema.text("Through the steps of this pipeline, into its sinks."),
     isDryRun: { type: "boolean", default: false, description: "Judge and count only." },
   },
@@ -42,7 +44,7 @@ const REPLAY = schema.named(
       stream: schema.text("What it reads."),
       channel: CHANNEL,
       from: { ...place("earliest"), description: "Where it began." },
-      sinks: schema.listOf(schema.text("Sink."), "Where it leads to."),
+      sinks: schema.listOf(schema.text("Sink, or sink@as."), "Where it leads to."),
       state: schema.wordOf(["running", "done", "cancelled"]),
       createdAtMs: schema.count("When it was first begun, in milliseconds since 1970."),
       records: schema.count("Records of its range, once for each sink."),
@@ -53,7 +55,7 @@ const REPLAY = schema.named(
       waiting: schema.listOf(
         schema.objectOf<ReplayDescription["waiting"][number]>({
           partition: schema.count("Partition."),
-          sink: schema.text("Sink."),
+          sink: schema.text("Sink, or sink@as."),
           reason: schema.text("What it waits for."),
         }),
       ),

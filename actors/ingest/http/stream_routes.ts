@@ -179,9 +179,9 @@ function asChannel(text: string): Channel {
   if (text === "records" || text === "rejected" || DEAD_LETTERS.test(text)) return text as Channel;
   throw new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot read as channel must be records, rejected or dead_letters/<sink>: current value is ${text.slice(0, 128)}`,
+    `Cannot read as channel must be records, rejected, dead_letters/<sink> or dead_letters/<sink>@<as>: current value is ${text.slice(0, 128)}`,
   );
 }
 
-/** `dead_letters/` and a sink's name, as configurations allow it. */
-const DEAD_LETTERS = /^dead_letters\/[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
+/** `dead_letters/` and the name of a sink, or of a delivery there, as configurations allow them. */
+const DEAD_LETTERS = /^dead_letters\/[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(@[A-Za-z0-9][A-Za-z0-9_.-]{0,99})?$/;

@@ -95,7 +95,10 @@ export const RECORDS_ROUTE: FastifySchema = {
     from: { ...schema.text("Offset, earliest or latest."), default: "0" },
     fromTimeMs: schema.count("Time of append, in milliseconds since 1970, instead of from."),
     limit: { type: "integer", minimum: 1, maximum: RECORDS_MAX, default: 100, description: "Most records answered." },
-    channel: { ...schema.text("records, rejected or dead_letters/<sink>."), default: "records" },
+    channel: {
+      ...schema.text("records, rejected, dead_letters/<sink> or dead_letters/<sink>@<as>."),
+      default: "records",
+    },
   }),
   response: {
     200: schema.json(

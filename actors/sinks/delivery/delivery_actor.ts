@@ -24,7 +24,7 @@ import {
   type DeliveryReport,
   type DeliveryState,
 } from "./delivery_messages.ts";
-import { cutCheckpoint, deliveryName, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
+import { cutCheckpoint, deliveryName, nameOf, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
 import { DeliveryOperation, untilAborted } from "./delivery_operation.ts";
 import { type ReadParts, readItems } from "./delivery_read.ts";
 import { decodeCut, encodeCut } from "./stored_cut.ts";
@@ -33,7 +33,10 @@ export type { DeliveryRange } from "./delivery_read.ts";
 export { positionCheckpoint };
 
 export interface DeliveryOptions<Options, Client extends SinkClient | undefined = undefined> extends ReadParts {
+  /** Name of the sink. */
   readonly name: string;
+  /** Tells this delivery from others of the partition to the same sink. */
+  readonly as?: string;
   /** Name of the replay, for a delivery beside the sink's own. It has its own position, fence and chain. */
   readonly replay?: string;
   readonly sink: SinkDefinition<Options, Client>;
@@ -116,7 +119,7 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
         return this.#operate(async (call) => {
           const writer = this.#opened();
           const outcome = await writer.write(effect.batch, call);
-          if (outcome.kind === "held" && writer.flush === undefined) throw unflushable(this.#options.name);
+          if (outcome.kind === "held" && writer.flush === undefined) throw unflushable(nameOf(this.#options));
           return { type: "wrote", outcome, random: this.#context.random() };
         });
       case "flush":
@@ -188,8 +191,8 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
     try {
       await writer.flush(operation);
     } catch (error) {
-      const { name, log } = this.#options;
-      log("warn", `Cannot flush sink ${name} before it is closed: ${reasonOf(error)}`);
+      const { log } = this.#options;
+      log("warn", `Cannot flush sink ${nameOf(this.#options)} before it is closed: ${reasonOf(error)}`);
     } finally {
       operation.ended();
       this.#operation = undefined;
@@ -234,7 +237,7 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
   }
 
   #sinkContext(): SinkContext<Client> {
-    const { name, replay, folder, clusterId, feed, connect, log } = this.#options;
+    const { name, as, replay, folder, clusterId, feed, connect, log } = this.#options;
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
       read: async () => feed.readCheckpoint(position),
@@ -253,6 +256,7 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
       nowMs: () => this.#context.nowMs(),
       setTimer: (delayMs, run) => this.#context.callAfter(delayMs, run),
       log,
+      ...(as === undefined ? {} : { as }),
       ...(replay === undefined ? {} : { replay }),
     };
   }
@@ -272,11 +276,11 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
 
   /** Ends the operation under way, then closes the sink. Both waits are bounded. */
   async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
-    const { name, log } = this.#options;
+    const { log } = this.#options;
     this.#operation?.giveUp();
     const closing = this.#inHand.then(() => this.#close(undefined, isFinal)).finally(() => this.#lease?.release()); // after the last writer (sink S11)
     if (await settledWithin(closing, withinMs)) return;
-    log("warn", `Cannot wait for sink ${name} to close as it must within ${withinMs} ms`);
+    log("warn", `Cannot wait for sink ${nameOf(this.#options)} to close as it must within ${withinMs} ms`);
   }
 
   async #close(call: DeliveryOperation | undefined, isFinal = false): Promise<void> {
@@ -286,12 +290,12 @@ class DeliveryShell<Options, Client extends SinkClient | undefined>
       // All records are committed already. Those that cannot be handed out now are when the sink is opened again.
       if (isFinal) await writer?.finish?.(call);
     } catch (error) {
-      this.#options.log("warn", `Cannot finish sink ${this.#options.name}: ${reasonOf(error)}`);
+      this.#options.log("warn", `Cannot finish sink ${nameOf(this.#options)}: ${reasonOf(error)}`);
     }
     try {
       await writer?.close(call);
     } catch (error) {
-      this.#options.log("warn", `Cannot close sink ${this.#options.name}: ${reasonOf(error)}`);
+      this.#options.log("warn", `Cannot close sink ${nameOf(this.#options)}: ${reasonOf(error)}`);
     }
   }
 }

@@ -8,7 +8,7 @@ import { sliceEvent } from "../../../protocols/values/slice_events.ts";
 import type { DeadLetter } from "../../log/dead_letter.ts";
 import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { DeadLetterDraft, DeliveryEffect, DeliveryMessage } from "./delivery_messages.ts";
-import { type DeliveryIdentity, setAsideCheckpoint, sinkProducerId } from "./delivery_names.ts";
+import { type DeliveryIdentity, lettersChannel, nameOf, setAsideCheckpoint, sinkProducerId } from "./delivery_names.ts";
 
 export interface EventBytes {
   decode(events: Uint8Array): readonly unknown[];
@@ -29,7 +29,7 @@ const RETRY_WHEN_FULL_MS = 1_000;
 
 export async function openLetterChain({ of, feed }: LetterParts): Promise<DeliveryMessage> {
   const producerId = sinkProducerId(of, feed.partition);
-  const outcome = await feed.openChain(`dead_letters/${of.name}`, producerId, feed.epoch);
+  const outcome = await feed.openChain(lettersChannel(of), producerId, feed.epoch);
   switch (outcome.kind) {
     case "opened":
       return { type: "chain_opened", last: outcome.lastSequence };
@@ -38,7 +38,7 @@ export async function openLetterChain({ of, feed }: LetterParts): Promise<Delive
     case "too_many_producers":
       throw new OverloadedError(
         "TOO_MANY_PRODUCERS",
-        `Cannot open the chain of ${of.name}: ${outcome.live} live`,
+        `Cannot open the chain of ${nameOf(of)}: ${outcome.live} live`,
         RETRY_WHEN_FULL_MS,
       );
   }
@@ -60,7 +60,7 @@ export async function appendLetters(
     appendedAtMs: parts.nowMs(),
   };
   const checkpoints = new Map([[setAsideCheckpoint(of), eventBytes.encode(effect.setAside)]]);
-  const { outcomes } = await feed.append({ channel: `dead_letters/${of.name}`, batches: [batch], checkpoints });
+  const { outcomes } = await feed.append({ channel: lettersChannel(of), batches: [batch], checkpoints });
   const kind = outcomes[0]?.kind ?? "nothing";
   if (kind === "written" || kind === "duplicate") return { type: "dead_letters_stored" };
   if (kind === "stale_producer_epoch") return { type: "fenced", fence: undefined };
@@ -72,7 +72,7 @@ function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetter
     code: draft.code,
     path: hide(draft.path),
     reason: hide(draft.reason),
-    by: `sink/${of.name}`,
+    by: `sink/${nameOf(of)}`,
     producerId: sinkProducerId(of, feed.partition),
     sequence: draft.triple,
     original: draft.origin?.original ?? originalOf(draft, eventBytes, hide),

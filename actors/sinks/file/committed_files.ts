@@ -13,6 +13,7 @@ import { cutBefore, FileIndex, type SegmentCut, writeFully } from "./file_index.
 import {
   copyStart,
   decodeCommit,
+  deliveryFolder,
   encodeCommit,
   type FileCommit,
   type FileFormat,
@@ -20,7 +21,6 @@ import {
   listSegments,
   makeFolder,
   partitionFolder,
-  replayFolder,
   segmentName,
   sizeOf,
 } from "./file_layout.ts";
@@ -64,8 +64,7 @@ export class CommittedFiles {
     header: Uint8Array,
     watch: (file: OpenFile | undefined) => void,
   ) {
-    const directory = resolve(context.folder, configured);
-    const root = context.replay === undefined ? directory : replayFolder(directory, context.replay);
+    const root = deliveryFolder(resolve(context.folder, configured), context);
     this.#context = context;
     this.#format = format;
     this.#folder = partitionFolder(root, context.partition);

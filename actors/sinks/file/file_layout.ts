@@ -1,6 +1,7 @@
 /**
  * The layout of a file sink's folder, for the sink and its readers. Each partition has a folder `<stream>/<partition>`.
- * A replay has these folders below `replay=<its name>`, a name that no stream's folder can have:
+ * A delivery with `as` has these folders below `as=<as>`, and a replay below `replay=<its name>`: names that no stream's
+ * folder can have.
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>-<n>.part       an owner's open file; valid up to the length that the checkpoint commits
@@ -13,6 +14,7 @@ import { join } from "node:path";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../../protocols/position.ts";
 import { syncFolder } from "../../kernel/durable_files.ts";
+import type { SinkContext } from "../sink.ts";
 import { decodeStored, encodeStored } from "../stored_json.ts";
 
 export type FileFormat = "ndjson" | "csv";
@@ -38,8 +40,11 @@ export const segmentName = (first: number, format: FileFormat): string =>
 export const partitionFolder = (directory: string, { stream, partition }: PartitionReference): string =>
   join(directory, encodeURIComponent(stream), String(partition));
 
-export const replayFolder = (directory: string, replay: string): string =>
-  join(directory, `replay=${encodeURIComponent(replay)}`);
+/** The folder of a delivery, in which its partitions' folders lie. */
+export function deliveryFolder(directory: string, { as, replay }: Pick<SinkContext, "as" | "replay">): string {
+  const own = as === undefined ? directory : join(directory, `as=${encodeURIComponent(as)}`);
+  return replay === undefined ? own : join(own, `replay=${encodeURIComponent(replay)}`);
+}
 
 export async function listSegments(folder: string): Promise<{ readonly name: string; readonly first: number }[]> {
   const found = (await readdir(folder)).flatMap((name) => {

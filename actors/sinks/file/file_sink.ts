@@ -15,6 +15,7 @@ export interface FileSinkOptions extends FileWriterOptions {
 export const fileSink: SinkDefinition<FileSinkOptions> = {
   type: "file",
   delivery: "transactional",
+  keepsDeliveriesApart: true,
   optionsSchema: {
     type: "object",
     additionalProperties: false,

@@ -12,6 +12,7 @@ export type HttpFormat = "ndjson" | "json" | "object";
 
 export interface RequestForm {
   readonly partition: PartitionReference;
+  readonly as?: string | undefined;
   readonly replay?: string | undefined;
   readonly format: HttpFormat;
   /** `Content-Type` of the configuration. Undefined: that of the format. */
@@ -36,7 +37,7 @@ export function prepareRequest(records: readonly SinkRecord[], form: RequestForm
   const traceparent = records.find((record) => record.traceparent !== undefined)?.traceparent;
   const headers = {
     "content-type": form.contentType ?? TYPES[form.format],
-    "idempotency-key": idempotencyKey(form.partition, records, form.replay),
+    "idempotency-key": idempotencyKey(form.partition, records, form),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
   return { kind: "request", headers, body: bodyOf(texts, form.format) };
@@ -79,12 +80,19 @@ function headerFault(name: string, value: string): string | undefined {
  * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. `/count` follows
  * where the request holds several records, so that the rest of a request that was taken in part has another key.
  *
+ * The keys of a delivery with `as` begin with `@<as>/`, as no stream's name does.
+ *
  * A replay sends records again on purpose, and its positions may be those of dead letters. So its keys begin with its
  * name. A dead letter that is sent alone has a key of its record, below `~letter`, which no replay's name begins with.
  * So an endpoint takes a record once, however often that record was set aside.
  */
-export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
-  const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(wellFormed(replay))}/`;
+export function idempotencyKey(
+  partition: PartitionReference,
+  records: readonly SinkRecord[],
+  { as, replay }: Pick<RequestForm, "as" | "replay"> = {},
+): string {
+  const ofDelivery = as === undefined ? "" : `@${as}/`;
+  const prefix = replay === undefined ? ofDelivery : `${ofDelivery}replay/${encodeURIComponent(wellFormed(replay))}/`;
   const [first, last] = [records[0], records.at(-1)];
   if (first === undefined || last === undefined) return `${prefix}${partitionName(partition)}/empty`;
   if (records.length === 1 && first.origin?.key !== undefined) {

@@ -22,6 +22,7 @@ const POINTER = { type: "string", pattern: "^(/|$)" } as const;
 export const httpSink: SinkDefinition<HttpSinkOptions, HttpClient> = {
   type: "http",
   delivery: "idempotent",
+  keepsDeliveriesApart: true,
   optionsSchema: {
     type: "object",
     additionalProperties: false,

@@ -99,7 +99,7 @@ export class HttpWriter implements SinkWriter {
   /** Sends one request, whose first record has index `count`. Undefined once all its records are taken. */
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
     const { format = "ndjson" } = this.#options;
-    const { partition, replay } = this.#context;
+    const { partition, as, replay } = this.#context;
     // The cut is older than the format `object`: the records go one by one, as after a refusal.
     if (format === "object" && records.length > 1) {
       const reason = "'format: object' takes one record a request";
@@ -109,7 +109,7 @@ export class HttpWriter implements SinkWriter {
     if (target.kind !== "target") return target;
     const { headers: ownHeaders } = target;
     const contentType = headerIn(ownHeaders, "content-type");
-    const request = prepareRequest(records, { partition, replay, format, contentType });
+    const request = prepareRequest(records, { partition, as, replay, format, contentType });
     if (request.kind === "rejected") {
       const rejected = request.records.map((one) => ({ ...one, at: one.at + count }));
       return stopped(count, { kind: "rejected", records: rejected }); // H3

@@ -3,6 +3,7 @@
  * free.
  */
 import { createServer } from "node:net";
+import { type DeliveryTarget, deliveryText } from "../../../actors/sinks/delivery/delivery_names.ts";
 import { HeadraceError } from "../../../protocols/errors.ts";
 import { partitionName } from "../../../protocols/position.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
@@ -45,8 +46,7 @@ export async function checkNode(options: NodeOptions): Promise<NodeFinding> {
   }
 }
 
-interface SinkStanding {
-  readonly sink: string;
+interface SinkStanding extends DeliveryTarget {
   readonly stream: string;
   readonly partition: number;
   readonly reason?: string;
@@ -56,8 +56,10 @@ interface SinkStanding {
 /** Sinks that wait for a person: one line for each, as the partitions of a sink mostly have one reason. */
 async function checkSinks(client: NodeClient): Promise<readonly Check[]> {
   const { sinks } = await client.get<{ readonly sinks: readonly SinkStanding[] }>("/v1/sinks");
-  const waiting = new Map(sinks.filter(({ needsPerson }) => needsPerson === true).map((one) => [one.sink, one]));
-  return [...waiting.values()].map(({ sink, stream, partition, reason = "" }) => ({
+  const waiting = new Map(
+    sinks.filter(({ needsPerson }) => needsPerson === true).map((one) => [deliveryText(one), one]),
+  );
+  return [...waiting].map(([sink, { stream, partition, reason = "" }]) => ({
     name: `sink ${sink}`,
     verdict: "fail",
     detail: `waits in ${partitionName({ stream, partition })}: ${reason}`,

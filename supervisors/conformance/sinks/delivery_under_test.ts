@@ -87,6 +87,7 @@ function faultyWriter(writer: SinkWriter, faults: Faults): SinkWriter {
 }
 
 export interface DeliverySettings {
+  readonly as?: string;
   readonly faults?: Faults;
   readonly recordsMax?: number;
   readonly operationTimeoutMs?: number;
@@ -98,7 +99,7 @@ export async function beginDelivery(
   target: OpenTarget,
   partition: FakePartition,
   owner: number,
-  { faults = new Faults(), recordsMax, operationTimeoutMs = 20_000, prepare }: DeliverySettings = {},
+  { as, faults = new Faults(), recordsMax, operationTimeoutMs = 20_000, prepare }: DeliverySettings = {},
 ) {
   const reports: DeliveryReport[] = [];
   const sink = faultySink(target.sink, faults);
@@ -115,6 +116,7 @@ export async function beginDelivery(
   const actor = await startActor<DeliveryMessage>(
     deliveryActor<never, SinkClient | undefined>({
       name: "out",
+      ...(as === undefined ? {} : { as }),
       sink,
       clients,
       sinkOptions: target.options as never,
@@ -123,7 +125,7 @@ export async function beginDelivery(
       feed: {
         ...feed,
         writeCheckpoint: (name, value) =>
-          name === CHECKPOINT
+          name === checkpointOf(as)
             ? faults.around("store the position", () => writeCheckpoint(name, value))
             : writeCheckpoint(name, value),
       },
@@ -155,8 +157,9 @@ export async function beginDelivery(
 
 const CLIENT_CONTEXT = { folder: "/", name: "out", nowMs: () => 0, log: () => {} };
 
-/** The checkpoint of the sink `out`, in the log. */
-export const CHECKPOINT = "sink/out";
+/** The checkpoint of a delivery to the sink `out`, in the log. */
+export const checkpointOf = (as?: string): string => (as === undefined ? "sink/out" : `sink/out@${as}`);
+export const CHECKPOINT = checkpointOf();
 
 /** Each stored event is one output. */
 const prepareStored: DeliveryOptions<never, never>["prepare"] = async (batch, after) => {

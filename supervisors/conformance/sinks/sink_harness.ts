@@ -21,9 +21,10 @@ export interface OpenTarget {
   /**
    * The records that a reader of the target sees, in order. A reader of an idempotent sink's target sees each key once.
    *
-   * @param checkpoint the sink's own, as the log holds it
+   * @param checkpoint the delivery's own, as the log holds it
+   * @param as the name of the delivery, for a target in which each delivery has a place of its own
    */
-  held(checkpoint: Uint8Array | undefined): Promise<readonly unknown[]>;
+  held(checkpoint: Uint8Array | undefined, as?: string): Promise<readonly unknown[]>;
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Checks every kind of sink behind a real delivery. Each record is in the target exactly as the target's format can
  * express it, or is a dead letter with a reason. The records behind it arrive, and no record is tried without end.
- * `sink_faults.ts` checks what the kind promises through faults.
+ * `sink_faults.ts` checks what the kind promises through faults, and `sink_apart.ts` several deliveries of one partition.
  */
 import assert from "node:assert/strict";
 import type { DeliveryItem } from "../../../actors/sinks/delivery/delivery_messages.ts";
@@ -10,6 +10,7 @@ import { type ConformanceCase, test } from "../conformance_case.ts";
 import { FakePartition } from "../parts/fake_feed.ts";
 import { beginDelivery, CHECKPOINT, lettersOf } from "./delivery_under_test.ts";
 import { ODD_EVENTS, type OddEvent } from "./odd_events.ts";
+import { sinkApart } from "./sink_apart.ts";
 import { sinkFaults } from "./sink_faults.ts";
 import { type OpenTarget, plainEvent, type SinkHarness } from "./sink_harness.ts";
 
@@ -44,7 +45,7 @@ async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
 
 /** The cases of one kind of sink. Each opens a target of its own. */
 export function sinkCases(harness: SinkHarness): readonly ConformanceCase[] {
-  return [oddEvents(harness), promise(harness), ...sinkFaults(harness)];
+  return [oddEvents(harness), promise(harness), sinkApart(harness), ...sinkFaults(harness)];
 }
 
 /** sink S5 and S8: a record is in the target or in the dead letters, never in both. */

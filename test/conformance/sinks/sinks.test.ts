@@ -5,12 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { deliveryFolder } from "../../../actors/sinks/file/file_layout.ts";
 import { type AnySink, SINKS } from "../../../actors/sinks/registry.ts";
 import { stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
 import { loadDriver } from "../../../deps.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { visibleText } from "../../../protocols/values/visible_text.ts";
 import { plainEvent, type SinkHarness, sinkCases } from "../../../supervisors/conformance/conformance.ts";
+import { mixedUp } from "../../../supervisors/conformance/sinks/sink_apart.ts";
 import { runningNode } from "../../support/processes/running_node.ts";
 import { readFileSink } from "../../support/read_file_sink.ts";
 
@@ -37,8 +39,9 @@ function fileHarness(format: "ndjson" | "csv", read: (text: string) => Promise<u
       return {
         sink: ofRegistry("file"),
         options: { directory, format, ...(format === "csv" ? { columns: ["odd", "toString", "__proto__"] } : {}) },
-        held: async (checkpoint) => {
-          const texts = await readFileSink(directory, PARTITION, checkpoint, format);
+        held: async (checkpoint, as) => {
+          const root = deliveryFolder(directory, as === undefined ? {} : { as });
+          const texts = await readFileSink(root, PARTITION, checkpoint, format);
           return (await Promise.all(texts.map(read))).flat();
         },
         close: async () => rmSync(directory, { recursive: true }),
@@ -153,6 +156,26 @@ const HARNESSES: Readonly<Record<string, readonly SinkHarness[]>> = {
 
 test("every kind of sink runs the suite", () => {
   assert.equal(Object.keys(HARNESSES).sort(), [...SINKS.keys()].sort());
+});
+
+for (const harness of [streamHarness, httpHarness(1)]) {
+  test(`a ${harness.name} sink that does not look at the name of a delivery is caught (sink S12)`, async () => {
+    const target = await harness.open();
+    const { open } = target.sink;
+    const sink: AnySink = {
+      ...target.sink,
+      open: (options, { as: _, ...context }, call) => open(options, context as never, call),
+    } as AnySink;
+    try {
+      assert.type(await mixedUp(harness, { ...target, sink }), "string");
+    } finally {
+      await target.close();
+    }
+  });
+}
+
+test("every kind of sink of the house keeps deliveries apart (sink S12)", () => {
+  for (const { keepsDeliveriesApart } of SINKS.values()) assert.is(keepsDeliveriesApart, true);
 });
 
 for (const { name, run } of Object.values(HARNESSES).flat().flatMap(sinkCases)) test(name, run);

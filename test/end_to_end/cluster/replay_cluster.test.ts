@@ -8,7 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
 import { positionCheckpoint } from "../../../actors/sinks/delivery/delivery_actor.ts";
-import { replayFolder } from "../../../actors/sinks/file/file_layout.ts";
+import { deliveryFolder } from "../../../actors/sinks/file/file_layout.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import type { ReplayDescription } from "../../../supervisors/replay/replays.ts";
 import { type ClusterNodeUnderTest, RunningCluster } from "../../support/processes/running_cluster.ts";
@@ -72,7 +72,7 @@ async function filed(cluster: RunningCluster, directory: string, sink: string, r
   const read = async (partition: number) => {
     const reference = { stream: "orders", partition: partitionId(partition) };
     const checkpoint = (await log.readCheckpoints(reference)).get(positionCheckpoint({ name: sink, replay }));
-    const texts = await readFileSink(replayFolder(directory, replay), reference, checkpoint);
+    const texts = await readFileSink(deliveryFolder(directory, { replay }), reference, checkpoint);
     return texts
       .flatMap((text) => text.split("\n").filter(Boolean))
       .map((line) => (JSON.parse(line) as { n: number }).n);

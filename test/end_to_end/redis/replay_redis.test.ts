@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { replayFolder } from "../../../actors/sinks/file/file_layout.ts";
+import { deliveryFolder } from "../../../actors/sinks/file/file_layout.ts";
 import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
 import { requireRedis, startRedis } from "../../support/redis/redis_server.ts";
 
@@ -32,7 +32,7 @@ sinks: { a: { type: file, directory: a }, b: { type: file, directory: b } }
 pipelines: { keep: { from: orders, steps: [{ filter: "int(event.n) % 2 == 0" }], to: [a, b] } }
 `;
   const published = async () => {
-    const files = join(replayFolder(join(folder, "data", "b"), "r"), "orders");
+    const files = join(deliveryFolder(join(folder, "data", "b"), { replay: "r" }), "orders");
     const found: number[] = [];
     for (const name of (await readdir(files, { recursive: true })).filter((one) => one.endsWith(".ndjson"))) {
       const lines = (await readFile(join(files, name), "utf8")).split("\n").slice(0, -1);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { positionCheckpoint } from "../../../actors/sinks/delivery/delivery_actor.ts";
-import { replayFolder } from "../../../actors/sinks/file/file_layout.ts";
+import { deliveryFolder } from "../../../actors/sinks/file/file_layout.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { decodeSlice } from "../../../protocols/values/event_codec.ts";
 import { fromJsonValue } from "../../../protocols/values/json_values.ts";
@@ -40,7 +40,7 @@ async function filed(node: TestNode, sink: string, replay?: string): Promise<num
     const checkpoint = node.directory.partition("orders", partition)?.feed?.readCheckpoint(name);
     if (checkpoint === undefined) continue; // Nothing of this partition was ever written.
     const texts = await readFileSink(
-      replay === undefined ? directory : replayFolder(directory, replay),
+      deliveryFolder(directory, replay === undefined ? {} : { replay }),
       { stream: "orders", partition: partitionId(partition) },
       checkpoint,
     );
@@ -99,7 +99,7 @@ test("replays R1, R3: a replay into a sink writes every record of its range once
   assert.is(first.code, 0, first.stderr);
   assert.equal([first.summary.state, first.summary.deliveredRecords, first.summary.records], ["done", 200, 200]);
   assert.equal(await filed(node, "even", "r1"), range(0, 200));
-  const folder = join(replayFolder(join(node.folder, "data", "even"), "r1"), "orders", "0");
+  const folder = join(deliveryFolder(join(node.folder, "data", "even"), { replay: "r1" }), "orders", "0");
   const files = await readdir(folder);
   assert.equal(
     files.filter((name) => name.endsWith(".part")),

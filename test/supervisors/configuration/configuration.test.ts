@@ -131,7 +131,7 @@ pipelines: { one: { from: a, to: [out] }, two: { from: ${from}, to: [out] } }
   for (const from of ["a", "[a, b]"])
     assert.match(
       (await problemsOf(text(from)))[0]?.reason ?? "",
-      /sink out is fed from stream a by pipeline one already/,
+      /sink out is fed from stream a by pipeline one already: give this delivery a name of its own, such as \{ sink: out, as: two \}/,
     );
 });
 

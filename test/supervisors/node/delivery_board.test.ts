@@ -13,7 +13,7 @@ function standingAfter(...reports: DeliveryReport[]) {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
   const feed = partition.feed(1);
-  for (const report of reports) board.report("hook", feed, report);
+  for (const report of reports) board.report({ sink: "hook" }, feed, report);
   const [standing] = board.standings();
   if (standing === undefined) throw new Error("no standing");
   return standing;
@@ -39,6 +39,26 @@ test("once a batch is delivered the reason is gone, and the lag is what is left"
   assert.equal([state, reason, needsPerson, lagRecords, lastDelayMs], ["delivering", undefined, undefined, 1, 1_000]);
 });
 
+test("deliveries of one stream to one sink stand apart, each with its own dead letters", () => {
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => true,
+  );
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  partition.store("dead_letters/hook@slow", 1, [{ code: "X" }]);
+  const feed = partition.feed(1);
+  board.report({ sink: "hook" }, feed, delivered);
+  board.report({ sink: "hook", as: "slow" }, feed, retry);
+  const found = [...board.standings()].map(({ sink, as, state, lagRecords, deadLettersStored }) => [
+    ...[sink, as, state, lagRecords, deadLettersStored],
+  ]);
+  assert.equal(found, [
+    ["hook", undefined, "delivering", 1, 0],
+    ["hook", "slow", "retrying", 3, 1],
+  ]);
+});
+
 test("behind a pipeline that stores its outputs, the lag is its unread records and the outputs that are left", () => {
   const board = new DeliveryBoard(
     () => 5_000,
@@ -49,7 +69,7 @@ test("behind a pipeline that stores its outputs, the lag is its unread records a
   partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }, { id: 3 }]);
   partition.store(origin.channel, 1, [{ count: 2 }, { count: 1 }]);
   const feed = partition.feed(1);
-  board.report("hook", feed, { ...delivered, batch: { ...delivered.batch, end: position(1, 0) } }, origin);
+  board.report({ sink: "hook" }, feed, { ...delivered, batch: { ...delivered.batch, end: position(1, 0) } }, origin);
   board.reached("count", feed, 1);
   assert.is([...board.standings()][0]?.lagRecords, 4, "three records and an output");
   board.reached("count", feed, 4, () => 10);
@@ -64,7 +84,7 @@ test("a partition that has left this node stands on it no longer, and again once
     () => 5_000,
     () => isOwned,
   );
-  board.report("hook", new FakePartition().feed(1), retry);
+  board.report({ sink: "hook" }, new FakePartition().feed(1), retry);
   isOwned = false;
   assert.equal([...board.standings()], []);
   isOwned = true;
@@ -78,7 +98,7 @@ test("dead letters that lie in the partition are counted, whoever wrote them and
   );
   const partition = new FakePartition();
   partition.store("dead_letters/hook", 1, [{ code: "SINK_REJECTED" }, { code: "STEP_FAILED" }]);
-  board.report("hook", partition.feed(2), { kind: "opened", position: undefined });
+  board.report({ sink: "hook" }, partition.feed(2), { kind: "opened", position: undefined });
   const [standing] = board.standings();
   assert.equal([standing?.deadLetters, standing?.deadLettersStored], [0, 2]);
 });

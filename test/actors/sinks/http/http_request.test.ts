@@ -56,7 +56,7 @@ test("any name of a stream makes a key that a header can hold, and different nam
   const names = ["a\nb", "a b", "\u2603", "\ud800", "\udbff", "a%20b", "\u{1f600}"];
   const keys = names.flatMap((stream) => {
     const partition = { stream, partition: partitionId(0) };
-    return [idempotencyKey(partition, records), idempotencyKey(PARTITION, records, stream)];
+    return [idempotencyKey(partition, records), idempotencyKey(PARTITION, records, { replay: stream })];
   });
   for (const key of keys) assert.is(new Headers({ "idempotency-key": key }).get("idempotency-key"), key);
   assert.is(new Set(keys).size, keys.length);
@@ -68,13 +68,30 @@ test("the rest of a request has another key than the whole", () => {
   assert.is.not(idempotencyKey(PARTITION, records), idempotencyKey(PARTITION, [first, last]));
 });
 
+test("keys of deliveries with different names differ, those of their replays too", () => {
+  const stream = (name: string) => ({ stream: name, partition: partitionId(0) });
+  const keys = [
+    idempotencyKey(PARTITION, records),
+    ...["0", "slow", "replay"].map((as) => idempotencyKey(PARTITION, records, { as })),
+    ...["0", "slow"].map((as) => idempotencyKey(PARTITION, records, { as, replay: "r" })),
+    idempotencyKey(PARTITION, records, { replay: "r" }),
+    ...["slow", "as"].map((name) => idempotencyKey(stream(name), records)),
+  ];
+  assert.is(new Set(keys).size, keys.length);
+  assert.match(keys[2] ?? "", /^@slow\/readings\/0\//);
+});
+
 test("a dead letter that is sent alone has the key of its record, whatever the letter's place and the replay's name", () => {
   const origin = { source: {}, firstIndex: 2, replayed: {}, key: "hook/orders of \ud800/0/1/7" };
   const letters = records.map((record) => ({ ...record, index: 0, origin }));
-  const [first, second] = letters.map((letter, at) => idempotencyKey(PARTITION, [letter], `name ${at}`));
+  const [first, second] = letters.map((letter, at) => idempotencyKey(PARTITION, [letter], { replay: `name ${at}` }));
   assert.is(first, "replay/~letter/hook/orders%20of%20%5Cud800/0/1/7.2");
   assert.is(second, first);
-  assert.match(idempotencyKey(PARTITION, letters, "name"), /^replay\/name\//, "several share a request of one replay");
+  assert.match(
+    idempotencyKey(PARTITION, letters, { replay: "name" }),
+    /^replay\/name\//,
+    "several share a request of one replay",
+  );
 });
 
 test.run();

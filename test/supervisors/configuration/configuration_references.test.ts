@@ -1,0 +1,63 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type AnySink, SINKS } from "../../../actors/sinks/registry.ts";
+import { checkConfiguration } from "../../../supervisors/configuration/configuration.ts";
+import { KNOWN_KINDS } from "../../../supervisors/configuration/known_kinds.ts";
+import { checkSink } from "../../../supervisors/configuration/sink_check.ts";
+
+const check = (text: string) => checkConfiguration(text, "/", KNOWN_KINDS);
+const problemsOf = async (text: string) => {
+  const loaded = await check(text);
+  return loaded.kind === "refused" ? loaded.problems : [];
+};
+
+test("pipelines of one stream deliver to one sink under different names, whatever their order", async () => {
+  const text = (one: string, two: string) => `streams: { a: {} }
+sinks: { out: { type: stdout } }
+pipelines: { one: { from: a, to: [${one}] }, two: { from: a, to: [${two}] } }
+`;
+  const named = (as: string) => `{ sink: out, as: ${as} }`;
+  for (const [one, two] of [
+    ["out", named("slow")],
+    [named("slow"), "out"],
+    [named("slow"), named("slower")],
+  ] as const) {
+    const loaded = await check(text(one, two));
+    if (loaded.kind !== "loaded") throw new Error(JSON.stringify(loaded.problems));
+    const targets = Object.values(loaded.configuration.pipelines).flatMap(({ to }) => to);
+    const written = [one, two].map((entry) =>
+      entry === "out" ? { sink: "out" } : { sink: "out", as: entry.slice(17, -2) },
+    );
+    assert.equal(targets, written);
+    await checkSink("out", loaded.configuration, "/");
+  }
+  const [twice] = await problemsOf(text(named("slow"), named("slow")));
+  assert.equal(
+    [twice?.path, twice?.reason],
+    ["/pipelines/two/to/0", "sink out is fed from stream a by pipeline one already: another as than slow is needed"],
+  );
+  assert.match((await problemsOf(text("out", `{ sink: uot, as: slow }`)))[0]?.reason ?? "", /did you mean out\?/);
+  assert.match((await problemsOf(text("out", `{ sink: out }`)))[0]?.reason ?? "", /must have required property 'as'/);
+  assert.match((await problemsOf(text("out", `{ sink: out, at: b }`))).at(-1)?.reason ?? "", /did you mean as\?/);
+  assert.match((await problemsOf(text("out", "out@slow")))[0]?.reason ?? "", /must match pattern/);
+  const long = await problemsOf(text("out", named("s".repeat(97))));
+  assert.match(long[0]?.reason ?? "", /sink and as together must have at most 99 characters: current value is out@sss/);
+  assert.equal(await problemsOf(text("out", named("s".repeat(96)))), []);
+});
+
+test("a sink of a kind that does not keep deliveries apart takes none with a name", async () => {
+  const loaded = await check(`streams: { a: {} }
+sinks: { out: { type: stdout } }
+pipelines: { one: { from: a, to: [out] }, two: { from: a, to: [{ sink: out, as: slow }] } }
+`);
+  if (loaded.kind !== "loaded") throw new Error(JSON.stringify(loaded.problems));
+  const { keepsDeliveriesApart: _, ...definition } = SINKS.get("stdout") as AnySink;
+  const own = { sources: new Map(), sinks: new Map([["stdout", definition as AnySink]]) };
+  const reason = await checkSink("out", { ...loaded.configuration, own }, "/").catch((error: Error) => error.message);
+  assert.match(String(reason), /sinks\.out: Cannot deliver with 'as', as pipeline two does/);
+  const { one } = loaded.configuration.pipelines;
+  if (one === undefined) throw new Error("no pipeline");
+  await checkSink("out", { ...loaded.configuration, own, pipelines: { one } }, "/");
+});
+
+test.run();
