@@ -45,7 +45,7 @@ const DRIVERS = {
   /** OpenTelemetry metrics with the Prometheus text format. */
   "otel-metrics": "@opentelemetry/sdk-metrics",
   "otel-prometheus": "@opentelemetry/exporter-prometheus",
-  /** onnxruntime-node: runs ONNX models, off the event loop; optional, as it has no binary for each platform. */
+  /** onnxruntime-node: runs ONNX models, in a process of actors/enrichment, as a run blocks its thread; optional, as it has no binary for each platform. */
   onnxruntime: "onnxruntime-node",
   /** esbuild: bundles the dashboard at first start. */
   esbuild: "esbuild",

@@ -45,7 +45,12 @@ class ProcessSession implements ModelSession {
 
   constructor(program: string) {
     // Tensors stay typed arrays, without a detour over JSON. Why a process cannot start is told to people by its stderr.
-    this.#process = fork(program, { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    // The node's environment may hold secrets, so the process does not get it.
+    this.#process = fork(program, {
+      env: {},
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     living.add(this.#process);
     this.#process.on("message", (answer: FromProcess) => this.#settle?.(answer));
     this.#ended = new Promise((resolve) => {

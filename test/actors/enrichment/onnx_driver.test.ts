@@ -49,6 +49,14 @@ test("driver R2: a fault of native code ends the session and not the node", asyn
   assert.instance(await thrownBy(session.run({})), UnavailableError);
 });
 
+test("the process of a session does not see the node's environment", async () => {
+  process.env.HEADRACE_SECRET = "abc";
+  const session = await faulty("tells");
+  delete process.env.HEADRACE_SECRET;
+  assert.is(((await thrownBy(session.run({}))) as Error).message, "secret: none");
+  await session.close();
+});
+
 test("a machine without a binary of the runtime is a fault of the configuration", async () => {
   const error = await thrownBy(faulty("missing"));
   assert.instance(error, ConfigurationError);

@@ -14,5 +14,5 @@ function answer(message: ToProcess): FromProcess {
   }
   if (fault === "hangs") for (;;);
   if (fault === "crashes") process.kill(process.pid, "SIGSEGV");
-  return { type: "failed", reason: fault };
+  return { type: "failed", reason: fault === "tells" ? `secret: ${process.env.HEADRACE_SECRET ?? "none"}` : fault };
 }
