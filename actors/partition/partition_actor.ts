@@ -4,9 +4,10 @@
  */
 import { asHeadraceError, type HeadraceError } from "../../protocols/errors.ts";
 import type { Machine } from "../../protocols/machine.ts";
-import { offset, type PartitionReference, partitionName } from "../../protocols/position.ts";
+import { cursorBefore, offset, type PartitionReference, partitionName } from "../../protocols/position.ts";
 import type { ActorDefinition } from "../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
+import { EMPTY_BOUNDS } from "../log/bounds.ts";
 import type { Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
 import { Followers, REPORT_EVERY_MS } from "./followers.ts";
 import { OwnedFeed } from "./owned_feed.ts";
@@ -132,12 +133,10 @@ class PartitionShell implements Shell<PartitionState, PartitionMessage, Partitio
     context: MachineContext<PartitionMessage>,
     state: PartitionState,
   ): void | Promise<void> {
-    const { log, partition, settings } = this.#options;
+    const { log, partition } = this.#options;
     switch (effect.type) {
       case "claim":
-        return log
-          .claim(partition, effect.grant, effect.atLeast, settings)
-          .then((claim) => context.tell({ type: "claimed", claim }));
+        return this.#claim(effect).then((claimed) => context.tell(claimed));
       case "handed_over":
         this.#options.onHandedOver?.();
         return;
@@ -224,6 +223,23 @@ class PartitionShell implements Shell<PartitionState, PartitionMessage, Partitio
     const outcome = await log.declareLost(ownership, producerId, producerEpoch, from, to, nowMs, owner);
     this.#feed?.refreshRejected(); // the declaration is a record of that channel
     return { kind: "appended", requestId, outcome };
+  }
+
+  /** The newest record's time is read behind the claim, so that no former owner can append after it (P13). */
+  async #claim({ grant, atLeast }: Extract<PartitionEffect, { type: "claim" }>): Promise<PartitionMessage> {
+    const { log, partition, settings } = this.#options;
+    const claim = await log.claim(partition, grant, atLeast, settings);
+    const newestMs = await this.#newestMs(claim).catch(() => undefined); // an unreadable record must not stop appends
+    return { type: "claimed", claim, ...(newestMs === undefined ? {} : { newestMs }) };
+  }
+
+  async #newestMs({ channels }: Claim): Promise<number | undefined> {
+    const { log, partition } = this.#options;
+    const { epochs, firstOffset, endOffset } = channels.get("records") ?? EMPTY_BOUNDS;
+    if (endOffset === firstOffset) return undefined;
+    const after = cursorBefore(epochs, endOffset - 1);
+    const read = await log.read(partition, { channel: "records", after, committedOffset: endOffset, bytesMax: 1 });
+    return read.kind === "records" ? read.batches.at(-1)?.appendedAtMs : undefined;
   }
 
   #own(claim: Claim): void {

@@ -23,12 +23,13 @@
  *   P12. Retention by size goes by the bytes that the log stores for each channel, headers and traces included. It never
  *       takes the state of a pipeline, which only the pipeline trims.
  *   P13. A batch gets its time of append from its owner's clock, as the call leaves, and never an earlier one than the batch
- *       before. So while nothing is under way, no record comes with an earlier time than the clock's.
+ *       before. So while nothing is under way, no record comes with an earlier time than the clock's. This holds over a change
+ *       of the owner as well, unless the clocks are more than a minute apart: one wrong clock must not set all times to come.
  */
 import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
-import type { Claim, Grant } from "../log/log.ts";
+import type { Grant } from "../log/log.ts";
 import { chainFailed, dueCalls, queueChainCall } from "./chain_calls.ts";
 import { refuseFormerLives, supersede } from "./former_lives.ts";
 import { appendGroup, nextAppend, queueAppends, settleAppends } from "./group_commit.ts";
@@ -67,7 +68,7 @@ function effectsOf(state: PartitionState, message: PartitionMessage, nowMs: numb
     case "store_answers":
       return claim(state);
     case "claimed":
-      return claimed(state, message.claim, nowMs);
+      return claimed(state, message, nowMs);
     case "claim_failed":
       return claimFailed(state, message.error);
     case "append":
@@ -133,12 +134,17 @@ function granted(state: PartitionState, grant: Grant): Effects {
   return claim(state);
 }
 
-function claimed(state: PartitionState, claim: Claim, nowMs: number): Effects {
+function claimed(
+  state: PartitionState,
+  { claim, newestMs = 0 }: Extract<PartitionMessage, { type: "claimed" }>,
+  nowMs: number,
+): Effects {
   state.isAsking = false;
   if (state.phase !== "claiming") return [];
   state.phase = "owning";
   state.claimAttempts = 0;
   state.ownership = claim.ownership;
+  state.stampedMs = Math.max(state.stampedMs, Math.min(newestMs, nowMs + PARTITION_LIMITS.clocksApartMaxMs)); // P13
   state.channels.clear();
   state.consumers.clear(); // P5: records that they handled may have been lost with a tail; each consumer reports again.
   for (const [channel, bounds] of claim.channels) state.channels.set(channel, bounds);

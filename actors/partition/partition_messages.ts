@@ -23,6 +23,8 @@ export const PARTITION_LIMITS = {
   claimRetryMaxMs: 2_000,
   /** Producers whose former lives are remembered. */
   openedEpochsMax: 10_000,
+  /** A new owner's times follow those of a clock that is so much ahead of its own, and no further. */
+  clocksApartMaxMs: 60_000,
   /** Time between sweeps, which look at retention and at idle chains. */
   sweepEveryMs: 5_000,
   /** Told to producers of a full partition: when to try again. */
@@ -93,7 +95,8 @@ export type PartitionMessage =
   | { readonly type: "start" }
   | { readonly type: "claim_due" }
   | { readonly type: "gathered" }
-  | { readonly type: "claimed"; readonly claim: Claim }
+  /** `newestMs`: the time of append of the newest record, in ms since 1970. */
+  | { readonly type: "claimed"; readonly claim: Claim; readonly newestMs?: number }
   | { readonly type: "claim_failed"; readonly error: HeadraceError }
   | { readonly type: "appended"; readonly epoch: Epoch; readonly result: AppendResult }
   | { readonly type: "append_failed"; readonly epoch: Epoch; readonly error: HeadraceError }

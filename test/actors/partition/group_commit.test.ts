@@ -50,6 +50,19 @@ test("P13: batches have the time of their owner's clock as they leave, and no ea
   assert.equal(timesIn(late), [1_700]);
 });
 
+test("P13: a new owner's times follow the newest record's, unless the clocks are more than a minute apart", () => {
+  for (const [newestMs, expectedMs] of [
+    [400, 1_000],
+    [1_900, 1_900],
+    [9_000_000, 61_000],
+  ] as const) {
+    const { tell, append } = partitionUnderTest();
+    tell({ type: "claimed", claim: claim(5), newestMs });
+    const [appended] = append(0);
+    assert.is(appended?.type === "append" && appended.batches[0]?.appendedAtMs, expectedMs);
+  }
+});
+
 test("P7: while groups are large, waiting batches go at the next tick; a few senders do not wait", () => {
   const { tell, append } = partitionUnderTest();
   const appended = (...ns: number[]) => tell({ type: "appended", epoch: epoch(5), result: written(...ns) });
