@@ -9,6 +9,21 @@ import { sliceEvent } from "../../protocols/values/slice_events.ts";
 import { isRejected, type RecordBatch } from "./log.ts";
 import { eventsOf } from "./stored_records.ts";
 
+/** An event as it lies in the log. A class, as a batch may have one for each of its records. */
+export class StoredEvent {
+  readonly batch: Uint8Array;
+  readonly index: number;
+
+  constructor(batch: Uint8Array, index: number) {
+    this.batch = batch;
+    this.index = index;
+  }
+
+  bytes(): Uint8Array {
+    return sliceEvent(this.batch, this.index);
+  }
+}
+
 export class DecodedBatch {
   readonly stored: RecordBatch;
   #all: readonly (Event | undefined)[] | undefined;
@@ -63,9 +78,8 @@ export class DecodedBatch {
     return traces === undefined ? traceparent : traceparentAt(this.stored, this.#indexOf(row));
   }
 
-  /** The stored event of a row as one MessagePack map that decodes by itself. */
-  bytesOf(row: number): Uint8Array {
-    return sliceEvent(this.stored.events, this.#indexOf(row));
+  storedOf(row: number): StoredEvent {
+    return new StoredEvent(this.stored.events, this.#indexOf(row));
   }
 
   /** Bytes of one event, on average. */

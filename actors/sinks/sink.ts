@@ -42,8 +42,17 @@ export interface SinkRecord {
   /** The trace context that the record's producer sent, unchanged. */
   readonly traceparent?: string;
   readonly origin?: RecordOrigin;
-  /** Answers the event's stored bytes, one MessagePack map; absent where a step made the event. See `recordBytes`. */
-  readonly stored?: { bytes(): Uint8Array };
+  /** The event's stored bytes, for a sink that `usesStoredBytes`; absent where a step made the event. */
+  readonly stored?: StoredBytes;
+}
+
+/** An event as it lies in the log, in an encoded batch (docs/protocol.md) that is only to be read. */
+export interface StoredBytes {
+  readonly batch: Uint8Array;
+  /** Index of the event in the batch. */
+  readonly index: number;
+  /** Answers the event alone, as one MessagePack map. */
+  bytes(): Uint8Array;
 }
 
 /** Where a replayed record comes from. A dead letter that the record becomes again names this origin. */
@@ -204,6 +213,8 @@ export interface SinkDefinition<Options, Client extends SinkClient | undefined =
   readonly optionsSchema: Readonly<Record<string, unknown>>;
   /** Throws `ConfigurationError` for faults that only a person can mend, of this machine too if `folder` is given. */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
+  /** True where the sink writes records as they are stored, by `SinkRecord.stored`. */
+  readonly usesStoredBytes?: boolean;
   /** The place that the sink must have to itself: two sinks of one stream with one place are refused. */
   place?(options: Options, folder: string): string;
   /**

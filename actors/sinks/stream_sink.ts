@@ -34,6 +34,7 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   type: "stream",
   delivery: "transactional",
   keepsDeliveriesApart: true,
+  usesStoredBytes: true,
   optionsSchema: {
     type: "object",
     additionalProperties: false,
@@ -107,9 +108,9 @@ class StreamWriter implements SinkWriter {
 
   async write({ predecessor, records }: SinkBatch, call?: SinkCall): Promise<WriteOutcome> {
     if (this.#fencedBy !== undefined) return this.#fenced();
-    // Without this check the encoder would write other text in place of half a surrogate pair.
-    const rejected = records.flatMap(({ event }, at) => {
-      const judgement = judgeValue(event, EVENT_FORM);
+    // Without this check the encoder would write other text in place of half a surrogate pair. A stored event has none.
+    const rejected = records.flatMap(({ event, stored }, at) => {
+      const judgement = stored === undefined ? judgeValue(event, EVENT_FORM) : "plain";
       return typeof judgement === "object" ? [finalRejection(at, judgement)] : [];
     });
     if (rejected.length > 0) return { kind: "rejected", records: rejected };
@@ -132,11 +133,11 @@ class StreamWriter implements SinkWriter {
     const [first] = records;
     if (first !== undefined) this.#resending.begin(predecessor, sequenceOf(first));
     const confirmations = records.map((record) => {
-      const { event, traceparent } = record;
-      const sequence = sequenceOf(record);
+      const { event, traceparent, stored } = record;
       return this.#producer.sendAndConfirm(event, {
-        sequence,
+        sequence: sequenceOf(record),
         ...(traceparent === undefined ? {} : { traceparent }),
+        ...(stored === undefined ? {} : { stored }),
       });
     });
     try {

@@ -13,7 +13,7 @@ const BATCH_VALUES_MAX = 300_000;
 const FRAME_VALUES = 256;
 
 /** The most keys of a map that the MessagePack encoder can write. */
-const MAP_KEYS_MAX = 65_535;
+export const MAP_KEYS_MAX = 65_535;
 export const TOO_MANY_KEYS = `a map must have at most ${MAP_KEYS_MAX} keys: it has more`;
 /** Shorter JSON cannot hold a wider map: each key takes its quotes, a colon, a value and a comma. */
 export const WIDE_MAP_CHARACTERS_MIN: number = MAP_KEYS_MAX * 5;

@@ -1,8 +1,13 @@
-/** Walks over an encoded batch and copies values as told, records as plain maps. `slice_events.ts` decides which. */
+/**
+ * Walks over an encoded batch and copies values as told: records as plain maps, or as records into an array that keeps
+ * these. `slice_events.ts` and `copy_events.ts` decide which values.
+ */
 import { InvariantError } from "../errors.ts";
 
-/** The keys of a record in the batch: the start of each key, and the end of the last. */
+/** The keys of a record in the batch: the start of their array, of each key, and the end of the last. */
 interface Definition {
+  readonly bytes: Uint8Array;
+  readonly start: number;
   readonly keyStarts: readonly number[];
   readonly end: number;
 }
@@ -46,6 +51,11 @@ class ByteWriter {
     this.length += length;
   }
 
+  writeByte(byte: number): void {
+    this.ensure(1);
+    this.buffer[this.length++] = byte;
+  }
+
   writeMapHeader(count: number): void {
     this.ensure(5);
     if (count < 16) this.buffer[this.length++] = 0x80 | count;
@@ -68,6 +78,49 @@ class ByteWriter {
   }
 }
 
+/**
+ * An array under way, of events of several batches, that keeps their records: each definition lies in the array before its
+ * first use (E11), and only there, as long as the id means the same.
+ */
+export class RecordArray {
+  readonly out = new ByteWriter();
+  /** How many definitions the array holds. */
+  definitions = 0;
+  /** By id, the definition in force at the end of the array. */
+  private readonly inForce = new Map<number, Definition>();
+
+  constructor(count: number) {
+    this.out.writeByte(0xdd);
+    for (let shift = 24; shift >= 0; shift -= 8) this.out.writeByte((count >>> shift) & 0xff);
+  }
+
+  isInForce(id: number, definition: Definition): boolean {
+    return this.inForce.get(id) === definition;
+  }
+
+  /** Writes the head of a record: its id, with the definition where the id means something else so far. */
+  begin(id: number, definition: Definition): void {
+    const known = this.inForce.get(id);
+    this.inForce.set(id, definition);
+    if (known === undefined || !hasSameKeys(known, definition)) {
+      this.definitions += 1;
+      this.out.writeByte(0xd4);
+      this.out.writeByte(0x72);
+      this.out.writeByte(id);
+      this.out.write(definition.bytes, definition.start, definition.end);
+    } else this.out.writeByte(id);
+  }
+}
+
+function hasSameKeys(left: Definition, right: Definition): boolean {
+  const length = left.end - left.start;
+  if (right.end - right.start !== length) return false;
+  for (let index = 0; index < length; index++) {
+    if (left.bytes[left.start + index] !== right.bytes[right.start + index]) return false;
+  }
+  return true;
+}
+
 export class EventWalk {
   private readonly bytes: Uint8Array;
   private readonly definitions = new Map<number, Definition>();
@@ -75,14 +128,18 @@ export class EventWalk {
   /** True where a place shares `definedAt`: the next definition then goes to a copy. */
   private isShared = false;
   private at = 0;
-  private readonly out = new ByteWriter();
+  private readonly out: ByteWriter;
+  /** Where copies go that keep records as they are. */
+  private readonly array: RecordArray | undefined;
   private isCopying = false;
   /** Beginning and end of bytes that are to be copied: neighbouring bytes are copied in one call. */
   private runStart = 0;
   private runEnd = 0;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, array?: RecordArray) {
     this.bytes = bytes;
+    this.array = array;
+    this.out = array?.out ?? new ByteWriter();
   }
 
   get position(): number {
@@ -107,6 +164,20 @@ export class EventWalk {
     this.runStart = this.runEnd = this.at;
   }
 
+  /** Walks over the next value, and puts it at the end of the walk's array of records if `isWanted`. */
+  add(isWanted: boolean): void {
+    if (isWanted !== this.isCopying) {
+      this.writeRun();
+      this.isCopying = isWanted;
+    }
+    this.value();
+  }
+
+  /** The array has all that was added. */
+  endAdding(): void {
+    this.writeRun();
+  }
+
   takeCopy(): Uint8Array {
     this.writeRun();
     this.isCopying = false;
@@ -128,15 +199,23 @@ export class EventWalk {
   value(): void {
     const token = this.byte(this.at);
     const definition = token >= 0x40 && token < 0x80 ? this.definitionOf(token) : undefined;
-    if (definition !== undefined) {
-      this.at += 1;
-      this.record(definition);
-    } else if (token === 0xd4 && this.byte(this.at + 1) === 0x72) this.record(this.define());
+    if (definition !== undefined) this.reference(token, definition);
+    else if (token === 0xd4 && this.byte(this.at + 1) === 0x72) this.record(this.byte(this.at + 2), this.define());
     else if (token >= 0x80 && token < 0x90) this.container(1, (token & 0x0f) * 2);
     else if (token >= 0x90 && token < 0xa0) this.container(1, token & 0x0f);
     else if (token === 0xdc || token === 0xdd) this.sizedContainer(token === 0xdc ? 2 : 4, 1);
     else if (token === 0xde || token === 0xdf) this.sizedContainer(token === 0xde ? 2 : 4, 2);
+    else if (token >= 0x40 && token < 0x80) this.integer();
     else this.copy(this.scalarBytes(token));
+  }
+
+  /** An integer of 64 to 127 is named as one: its byte may be the id of a record in an array of several batches. */
+  private integer(): void {
+    if (this.isCopying && this.array !== undefined) {
+      this.writeRun();
+      this.out.writeByte(0xcc);
+    }
+    this.copy(1);
   }
 
   private scalarBytes(token: number): number {
@@ -178,25 +257,42 @@ export class EventWalk {
 
   private readDefinition(id: number): Definition {
     this.at += 3;
+    const start = this.at;
     const count = this.arrayHeader();
     const keyStarts: number[] = [];
     for (let index = 0; index < count; index++) {
       keyStarts.push(this.at);
       this.at += this.scalarBytes(this.byte(this.at));
     }
-    const definition = { keyStarts, end: this.at };
+    const definition = { bytes: this.bytes, start, keyStarts, end: this.at };
     this.definitions.set(id, definition);
     return definition;
   }
 
-  private record({ keyStarts, end }: Definition): void {
-    const count = keyStarts.length;
+  private reference(id: number, definition: Definition): void {
+    if (!this.isCopying || this.array?.isInForce(id, definition) === true) {
+      this.copy(1); // the commonest case: the record joins the run of bytes
+      this.fields(definition);
+    } else {
+      this.at += 1;
+      this.record(id, definition);
+    }
+  }
+
+  private record(id: number, definition: Definition): void {
     if (this.isCopying) {
       this.writeRun();
-      this.out.writeMapHeader(count);
+      if (this.array === undefined) this.out.writeMapHeader(definition.keyStarts.length);
+      else this.array.begin(id, definition);
     }
+    this.fields(definition);
+  }
+
+  private fields({ keyStarts, end }: Definition): void {
+    const count = keyStarts.length;
+    const isWithKeys = this.isCopying && this.array === undefined;
     for (let index = 0; index < count; index++) {
-      if (this.isCopying) {
+      if (isWithKeys) {
         this.writeRun();
         this.out.write(this.bytes, keyStarts[index] as number, keyStarts[index + 1] ?? end);
       }

@@ -18,17 +18,31 @@ const PLACES = new WeakMap<Uint8Array, Place[]>();
 /** Yields events from `firstIndex` on, on demand; earlier ones walked before cost nothing. Bytes must not change. */
 export function* slicesFrom(bytes: Uint8Array, firstIndex: number): Iterable<Uint8Array> {
   const walk = new EventWalk(bytes);
-  const count = walk.arrayHeader();
-  const places = placesOf(bytes);
-  const begin = places.findLast((place) => place.index <= firstIndex);
-  if (begin !== undefined) walk.resume(begin);
-  for (let index = begin?.index ?? 0; index < count; index++) {
-    if (walk.position - (places.at(-1)?.at ?? 0) >= PLACE_EVERY_BYTES) places.push(walk.place(index));
+  for (const index of placesFrom(walk, bytes, firstIndex)) {
     if (index >= firstIndex) walk.startCopy();
     walk.value();
     if (index >= firstIndex) yield walk.takeCopy();
   }
 }
+
+/**
+ * The index of each event that `walk` stands before, from the nearest known place before `firstIndex` on. The caller walks
+ * over the event before it asks for the next one.
+ */
+export function* placesFrom(walk: EventWalk, bytes: Uint8Array, firstIndex: number): Iterable<number> {
+  const count = walk.arrayHeader();
+  const places = placesOf(bytes);
+  const begin = placeBefore(bytes, firstIndex);
+  if (begin !== undefined) walk.resume(begin);
+  for (let index = begin?.index ?? 0; index < count; index++) {
+    if (walk.position - (places.at(-1)?.at ?? 0) >= PLACE_EVERY_BYTES) places.push(walk.place(index));
+    yield index;
+  }
+}
+
+/** The nearest known place at or before an event; undefined for the beginning of the batch. */
+export const placeBefore = (bytes: Uint8Array, index: number): Place | undefined =>
+  placesOf(bytes).findLast((place) => place.index <= index);
 
 function placesOf(bytes: Uint8Array): Place[] {
   const known = PLACES.get(bytes);
@@ -54,9 +68,6 @@ export function sliceEvents(bytes: Uint8Array, indexes: readonly number[]): Uint
 
 /** The event at `index`, as {@linkcode sliceEvents} cuts it. Throws `RangeError` for an index outside the batch. */
 export function sliceEvent(bytes: Uint8Array, index: number): Uint8Array {
-  const [slice] = sliceEvents(bytes, [index]);
-  if (slice === undefined) {
-    throw new RangeError(`Cannot slice an event as its index must be in the batch: current value is ${index}`);
-  }
-  return slice;
+  for (const slice of slicesFrom(bytes, index)) return slice;
+  throw new RangeError(`Cannot slice an event as its index must be in the batch: current value is ${index}`);
 }

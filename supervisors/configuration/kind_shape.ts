@@ -47,6 +47,7 @@ const SHAPES: Readonly<Record<Section, Shape>> = {
       ),
       templates: "object",
       keepsDeliveriesApart: "boolean",
+      usesStoredBytes: "boolean",
     },
     commonKeys: COMMON_SINK_KEYS,
   },

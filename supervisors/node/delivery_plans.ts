@@ -72,7 +72,8 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
     pipelines.set(name, pipeline);
     const timeOf = timeReader(from, name, configuration, parts);
     const computesOnce = !pipeline.isDeterministic || others.length > 0;
-    const input = computesOnce ? outboxInput(name) : directInput(pipeline, timeOf);
+    const keepsBytes = to.some(({ sink }) => usesStoredBytes(sink, configuration));
+    const input = computesOnce ? outboxInput(name) : directInput(pipeline, timeOf, keepsBytes);
     const deliveries = to.map((target) => planSink(target, configuration, parts, input));
     if (computesOnce) {
       const further = others.map((stream) => ({ stream, timeOf: timeReader(stream, name, configuration, parts) }));
@@ -123,15 +124,21 @@ export interface DeliveryInput extends DeliveryOrigin {
   readonly run: BatchSteps;
   /** True where all deliveries with this input have the same items. */
   readonly isShared: boolean;
+  /** True where one of the input's sinks uses the stored bytes of records. */
+  readonly keepsBytes?: boolean;
   readonly timeOf: (event: Event, appendedAtMs: number) => number;
 }
 
-const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"]): DeliveryInput => ({
+const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"], keepsBytes: boolean): DeliveryInput => ({
   channel: "records",
   run: (batch) => pipeline.run(batch),
   isShared: true,
+  keepsBytes,
   timeOf,
 });
+
+const usesStoredBytes = (sink: string, configuration: Configuration): boolean =>
+  sinkOf(configuration, configuration.sinks[sink]?.type ?? "")?.usesStoredBytes === true;
 
 const outboxInput = (pipeline: string): DeliveryInput => ({
   channel: outboxChannel(pipeline),
@@ -240,8 +247,8 @@ export function sinkDelivery(
   if (sink === undefined || definition === undefined) return [];
   const { feed, input, start, observe, replay, range } = of;
   const { partition } = feed;
-  const { run, timeOf } = input;
-  const preparation = { partition, run, timeOf, ...(input.isShared ? { sharedBy: input } : {}) };
+  const { run, timeOf, keepsBytes = false } = input;
+  const preparation = { partition, run, timeOf, keepsBytes, ...(input.isShared ? { sharedBy: input } : {}) };
   const options = sink.options as never;
   const stepTimeoutMs = (definition.stepTimeoutMs?.(options) ?? 0) + STEP_MARGIN_MS;
   const delivery = deliveryActor({

@@ -37,7 +37,7 @@ export interface Preparation {
   timeOf(event: Event, appendedAtMs: number): number;
   /** Deliveries of one partition with the same object here share the items of a batch. Absent: items are made anew. */
   readonly sharedBy?: object;
-  /** Whether a sink asks for the stored bytes of records. */
+  /** Whether a sink uses the stored bytes of records. Those with the same `sharedBy` say the same. */
   readonly keepsBytes?: boolean;
 }
 
@@ -90,13 +90,12 @@ function finishItems(
     const outputs: SinkRecord[] = [];
     for (let index = 0; results.rows[next] === row; index += 1, next += 1) {
       if (results.isLeftOut?.(row, index) === true) continue;
-      const record = recordOf(input, row, index, results.events[next] as Event, traceparent);
-      if (!keepsBytes && results.originOf === undefined) {
-        outputs.push(record);
-        continue;
-      }
-      const isStored = keepsBytes && record.event === batch.events[first + row];
-      outputs.push(withMore(record, results.originOf?.(row), isStored ? storedAt(batch, first + row) : undefined));
+      const event = results.events[next] as Event;
+      const isStored = keepsBytes && event === batch.events[first + row];
+      const stored = isStored ? batch.storedOf(first + row) : undefined;
+      const record = recordOf(input, row, index, event, traceparent, stored);
+      const origin = results.originOf?.(row);
+      outputs.push(origin === undefined ? record : { ...record, origin });
     }
     items[row] = itemOf(batch, input, row, outputs, traceparent, results);
   }
@@ -110,19 +109,18 @@ function recordOf(
   index: number,
   event: Event,
   traceparent: string | undefined,
+  stored: SinkRecord["stored"],
 ): SinkRecord {
   const position = positions[row] as Position;
   const timeMs = timesMs[row] as number;
+  if (stored !== undefined) {
+    return traceparent === undefined
+      ? { position, index, event, timeMs, stored }
+      : { position, index, event, timeMs, traceparent, stored };
+  }
   return traceparent === undefined
     ? { position, index, event, timeMs }
     : { position, index, event, timeMs, traceparent };
-}
-
-const storedAt = (batch: DecodedBatch, row: number) => ({ bytes: () => batch.bytesOf(row) });
-
-function withMore(record: SinkRecord, origin: RecordOrigin | undefined, stored: SinkRecord["stored"]): SinkRecord {
-  if (origin === undefined && stored === undefined) return record;
-  return { ...record, ...(origin === undefined ? {} : { origin }), ...(stored === undefined ? {} : { stored }) };
 }
 
 function itemOf(

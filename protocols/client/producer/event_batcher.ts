@@ -2,6 +2,7 @@
 import type { Event } from "../../event.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../partitioner.ts";
 import type { Sequence } from "../../sequence.ts";
+import type { EncodedEvent } from "../../values/copy_events.ts";
 import { type EventInput, isEvent } from "../../values/unreadable.ts";
 import type { StreamDescription } from "../../wire/frames.ts";
 
@@ -14,6 +15,7 @@ export interface Slot {
   readonly sequence: Sequence | undefined;
   readonly position: Event | undefined;
   readonly traceparent: string | undefined;
+  readonly stored: EncodedEvent | undefined;
   readonly confirm: { resolve(outcome: Confirmation): void; reject(error: Error): void } | undefined;
 }
 

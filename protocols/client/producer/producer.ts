@@ -185,8 +185,8 @@ export class Producer {
         "Cannot send an event as it must name a stream: none is given and there is no default",
       );
     if (options !== NO_OPTIONS) checkSendOptions(options);
-    const { partition, sequence, position, traceparent } = options;
-    return { event, stream, partition, sequence, position, traceparent, confirm };
+    const { partition, sequence, position, traceparent, stored } = options;
+    return { event, stream, partition, sequence, position, traceparent, stored, confirm };
   }
 
   private offer(slot: Slot, signal: AbortSignal | undefined): Promise<void> {

@@ -2,6 +2,7 @@
 import type { HeadraceError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
 import type { Sequence } from "../../sequence.ts";
+import type { EncodedEvent } from "../../values/copy_events.ts";
 import type { EventInput } from "../../values/unreadable.ts";
 import type { StreamDescription, WireLimits } from "../../wire/frames.ts";
 import type { ClientOptions } from "../client_options.ts";
@@ -130,6 +131,8 @@ export interface SendOptions {
   readonly traceparent?: string;
   /** Ends the wait for room in the buffer. An event that is buffered is sent all the same. */
   readonly signal?: AbortSignal;
+  /** The same event in a batch that a node has stored: its bytes may be sent as they are. For parts of a node. */
+  readonly stored?: EncodedEvent;
 }
 
 /** A partition's memory of this producer. */

@@ -34,7 +34,7 @@ test("a row's stored bytes and trace context are those of its own event, also as
     [contexts.traceparentOf(0), contexts.traceparentOf(1), contexts.traceparentOf(2)],
     [undefined, "a", "b"],
   );
-  assert.equal(decodeSlice(new DecodedBatch(stored()).bytesOf(1)), { n: 2 });
+  assert.equal(decodeSlice(new DecodedBatch(stored()).storedOf(1).bytes()), { n: 2 });
 });
 
 test("the rows behind a cursor begin at the record after the cursor", () => {

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import type { SinkBatch, SinkContext, SinkWriter } from "../../../actors/sinks/sink.ts";
 import { streamSink } from "../../../actors/sinks/stream_sink.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
+import { RawClient } from "../../support/clients/raw_client.ts";
 import {
   type FakeCheckpoint,
   fakeCheckpoint,
@@ -303,6 +304,61 @@ test("a derived stream that is not declared, or that leads back to its input, is
   assert.match(String(misspelt), /did you mean large\?/);
   const loop = await runningNode(PIPELINE.replace("stream: large", "stream: orders")).catch((error: Error) => error);
   assert.match(String(loop), /leads back to itself/);
+});
+
+/** Two records of one shape. The number 1 is a float, as a JavaScript encoder would not write it. */
+const FLOATS = Uint8Array.from(
+  Buffer.from("92 d47240 91a16e cb3ff0000000000000 40 cb4000000000000000".replaceAll(" ", ""), "hex"),
+);
+
+/** The bytes of all events that a stream of one partition holds, batch by batch. */
+async function storedBytes(node: TestNode, stream: string): Promise<readonly string[]> {
+  const client = await RawClient.open(node.endpoint);
+  await client.ask({ type: "hello", client: "reader" });
+  const partitions = [{ partition: 0, from: "earliest" } as const];
+  const frame = await client.ask({ type: "subscribe", subscription: 1, stream, partitions, creditBytes: 100_000 });
+  client.end();
+  return frame?.type === "records" ? frame.batches.map(({ events }) => Buffer.from(events).toString("hex")) : [];
+}
+
+test("records that no step has changed are appended as they are stored, and others are encoded", async () => {
+  const node = await runningNode(`
+log: { type: memory }
+streams:
+  input: { partitions: 1, durability: memory }
+  same: { partitions: 1, durability: memory }
+  kept: { partitions: 1, durability: memory }
+  made: { partitions: 1, durability: memory }
+pipelines:
+  same: { from: input, to: [same] }
+  kept: { from: input, steps: [{ filter: event.n > 0.0 }], to: [kept] }
+  made: { from: input, steps: [{ map: { n: event.n } }], to: [made] }
+sinks:
+  same: { type: stream, stream: same }
+  kept: { type: stream, stream: kept }
+  made: { type: stream, stream: made }
+`);
+  const client = await RawClient.open(node.endpoint);
+  const producerEpoch = await client.produceTo("p", "input", 0);
+  const answer = await client.ask({
+    ...{ type: "append", stream: "input", partition: 0, producerEpoch, events: FLOATS },
+    ...{ previousSequence: null, sequences: { first: [0, 0, 0], count: 2 } },
+  });
+  assert.is(answer?.type, "ack");
+  const body = Buffer.from(FLOATS.subarray(1)).toString("hex");
+  for (const [stream, isCopy] of [
+    ["same", true],
+    ["kept", true],
+    ["made", false],
+  ] as const) {
+    const [bytes = ""] = await eventually(async () => {
+      const found = await storedBytes(node, stream);
+      return found.length > 0 ? found : undefined;
+    });
+    assert.is(bytes.endsWith(body), isCopy, `${stream}: ${bytes}`);
+  }
+  client.end();
+  await node.end();
 });
 
 test.run();

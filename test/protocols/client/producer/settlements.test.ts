@@ -6,7 +6,13 @@ import { InvariantError } from "../../../../protocols/errors.ts";
 
 test("where a batch is refused behind its first events, these are stored or rejected by their verdicts, the rest refused", () => {
   const told: RejectedEvent[] = [];
-  const unset = { sequence: undefined, position: undefined, traceparent: undefined, confirm: undefined };
+  const unset = {
+    sequence: undefined,
+    position: undefined,
+    traceparent: undefined,
+    stored: undefined,
+    confirm: undefined,
+  };
   const slots = [0, 1, 2].map((n) => ({ stream: "s", partition: 0, event: { n }, ...unset }));
   const settlements = new Settlements({ onRejected: (event) => told.push(event) }, () => ({
     ...{ stream: "s", partition: 0, slots, sizeBytes: 30 },
