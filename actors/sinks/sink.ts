@@ -42,7 +42,10 @@ export interface SinkRecord {
   /** The trace context that the record's producer sent, unchanged. */
   readonly traceparent?: string;
   readonly origin?: RecordOrigin;
-  /** The event's stored bytes, for a sink that `usesStoredBytes`; absent where a step made the event. */
+  /**
+   * The event's stored bytes, for a sink that `usesStoredBytes`. Absent where a step made the event, in a replay, and behind
+   * a pipeline that computes once.
+   */
   readonly stored?: StoredBytes;
 }
 

@@ -12,7 +12,7 @@ import { createWebSocketListener, type WebSocketListener } from "../../actors/tr
 import type { Connect } from "../../protocols/connection.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
-import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../../protocols/wire/frames.ts";
+import { type ClientFrame, type ErrorFrame, WIRE_DEFAULTS, type WireLimits } from "../../protocols/wire/frames.ts";
 import { bearerOf } from "../http/http_server.ts";
 import type { Access, Grants, Held } from "../security/access/access.ts";
 import type { ConnectionGate } from "../security/admission/connection_gate.ts";
@@ -158,22 +158,25 @@ export function listen(
       });
       const told = (event: Pick<AuditEvent, "kind" | "action" | "outcome">) =>
         audit.record({ ...event, subject: held?.grants.subject, address });
-      const audited: SessionPeer = {
-        ...peer,
-        send: (frame, onLeft, texts) => {
-          const kind = frame.type === "error" ? refusalKind(frame.code, held?.grants) : undefined;
-          if (frame.type === "error" && kind === "refused_scope") {
-            const of = frame.stream === undefined ? "" : ` ${frame.stream}`;
-            told({ kind, action: `a frame${of}`, outcome: frame.code });
-          }
-          return peer.send(frame, onLeft, texts);
-        },
+      const refused = ({ code, stream }: ErrorFrame) => {
+        const kind = refusalKind(code, held?.grants);
+        const action = stream === undefined ? "a frame" : `a frame ${stream}`;
+        if (kind === "refused_scope") told({ kind, action, outcome: code });
       };
-      const opened = sessions.open(environment, audited, decode, onEnd);
+      const opened = sessions.open(environment, tellingErrors(peer, refused), decode, onEnd);
       return opened;
     },
   });
 }
+
+/** The same peer, which also tells the errors that it sends. */
+export const tellingErrors = (peer: SessionPeer, onError: (frame: ErrorFrame) => void): SessionPeer => ({
+  ...peer,
+  send: (frame, ...rest) => {
+    if (frame.type === "error") onError(frame);
+    return peer.send(frame, ...rest);
+  },
+});
 
 /** Reserved names of the node's own producers: a client with such a name could fence a source or a derived stream. */
 const OWN_PRODUCERS = ["source/", "sink/", "pipeline/", "ingest/", SHORT_LIVED_PRODUCERS.prefix];

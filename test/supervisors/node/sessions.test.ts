@@ -1,10 +1,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { SessionPeer } from "../../../actors/ingest/session.ts";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { createMemoryLog } from "../../../actors/log/embedded/memory_log.ts";
 import type { Connect } from "../../../protocols/connection.ts";
 import type { ClientFrame, NodeFrame } from "../../../protocols/wire/frames.ts";
-import { type Sessions, startSessions } from "../../../supervisors/node/sessions.ts";
+import { type Sessions, startSessions, tellingErrors } from "../../../supervisors/node/sessions.ts";
 import { NodeDirectory } from "../../../supervisors/node/stream_directory.ts";
 import { INSIDE } from "../../../supervisors/security/access/grants.ts";
 
@@ -75,6 +76,41 @@ test("clients are told the shortest dedupe window of all streams, and at most a 
       [...windowsMs],
     );
   }
+});
+
+test("a peer whose errors are told can do all that it could: also send JSON, and end its connection at once", () => {
+  const calls: unknown[][] = [];
+  const noting =
+    (name: string) =>
+    (...of: readonly unknown[]) => {
+      calls.push([name, ...of]);
+      return 7;
+    };
+  const methods = Object.fromEntries(
+    ["send", "close", "abandon", "charge", "hold"].map((name) => [name, noting(name)]),
+  ) as unknown as Required<SessionPeer>;
+  const told: string[] = [];
+  const peer = tellingErrors({ ...methods, sendsJson: true }, ({ code }) => told.push(code));
+  const onLeft = () => undefined;
+  const texts = [new Uint8Array(1)];
+  const records = { type: "records", subscription: 1, stream: "s", partition: 0, batches: [], endOffset: 0 } as const;
+  const error = { type: "error", code: "FORBIDDEN", message: "no" } as const;
+  assert.is(peer.send(records, onLeft, texts), 7);
+  peer.send(error);
+  peer.close(1, "why");
+  peer.abandon?.();
+  peer.charge?.(2);
+  peer.hold?.(3);
+  assert.equal(calls, [
+    ["send", records, onLeft, texts],
+    ["send", error],
+    ["close", 1, "why"],
+    ["abandon"],
+    ["charge", 2],
+    ["hold", 3],
+  ]);
+  assert.is(peer.sendsJson, true);
+  assert.equal(told, ["FORBIDDEN"]);
 });
 
 test.run();

@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { PartitionFeed } from "../../../../actors/partition/partition_feed.ts";
 import { OutboxInputs } from "../../../../actors/pipeline/outbox/outbox_inputs.ts";
 import type { Event } from "../../../../protocols/event.ts";
 import { FakePartition } from "../../../../supervisors/conformance/parts/fake_feed.ts";
@@ -11,12 +12,19 @@ const APPENDED_MS = 1_000; // of the first record that FakePartition stores
 function inputsOf(names: readonly string[]) {
   const partitions = new Map(names.map((name) => [name, new FakePartition()]));
   const away = new Set<string>();
+  /** The input of each batch that a view decoded. */
+  const decoded: string[] = [];
   const inputs = new OutboxInputs(
     names.map((name) => {
-      const feed = partitions.get(name)?.feed(1);
+      const feed = partitions.get(name)?.feed(1) as PartitionFeed;
+      const decode: PartitionFeed["decode"] = (...of) => {
+        decoded.push(name);
+        return feed.decode(...of);
+      };
+      const view = { ...feed, decode };
       return {
         partition: { stream: name, partition: 0 as never },
-        view: () => (away.has(name) ? undefined : feed),
+        view: () => (away.has(name) ? undefined : view),
         timeOf: ({ t }: Event) => t as number,
       };
     }),
@@ -34,8 +42,16 @@ function inputsOf(names: readonly string[]) {
     await inputs.refill(inputs.progress[0]?.covered, nowMs);
     return inputs.take().flatMap(({ batch }) => batch.events.map(({ name, t }) => `${name} ${t}`));
   };
-  return { inputs, store, take, away, partitions };
+  return { inputs, store, take, away, partitions, decoded };
 }
+
+test("the records of an input are decoded by its view, which shares them with other readers of the partition", async () => {
+  const { store, take, decoded } = inputsOf(["a", "b"]);
+  store("a", 10);
+  store("b", 20);
+  assert.equal(await take(), ["a 10"]);
+  assert.equal(decoded, ["a", "b"]);
+});
 
 test("records of two inputs are merged by the latest event time that each has shown, then by their place (Q1)", async () => {
   const { store, take } = inputsOf(["a", "b"]);
