@@ -130,15 +130,14 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   }
   const records: string[] = [];
   let sizeBytes = 0;
-  // Cut before decoding: of a large batch only the records that fit are decoded.
-  const { batches } = cutBatches(result.batches, fromOffset, ANSWER_LIMITS.answerBytesMax);
+  // Cut before decoding: of a large batch only the records that are answered are decoded.
+  const { batches } = cutBatches(result.batches, fromOffset, ANSWER_LIMITS.answerBytesMax, recordsMax);
   for (const record of recordsOf(batches, fromOffset, (batch) => view.peek(batch).all)) {
     // As text: the server's own writer would change numbers beyond 2^53.
     const text = exactJson(describeRecord(record));
     sizeBytes += Buffer.byteLength(text);
     if (records.length > 0 && sizeBytes > ANSWER_LIMITS.answerBytesMax) break;
     records.push(text);
-    if (records.length >= recordsMax) break;
   }
   const { firstOffset, endOffset } = bounds;
   return Buffer.from(`{"firstOffset":${firstOffset},"endOffset":${endOffset},"records":[${records.join(",")}]}`);

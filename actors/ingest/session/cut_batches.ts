@@ -16,25 +16,38 @@ export interface CutBatches {
   readonly isCut: boolean;
 }
 
-/** The records at `fromOffset` and after it whose events fit `bytesMax`, and the first of them in any case. */
-export function cutBatches(batches: readonly RecordBatch[], fromOffset: number, bytesMax: number): CutBatches {
+/**
+ * The records at `fromOffset` and after it whose events fit `bytesMax`, and the first of them in any case.
+ *
+ * @param recordsMax the most records; at least 1
+ */
+export function cutBatches(
+  batches: readonly RecordBatch[],
+  fromOffset: number,
+  bytesMax: number,
+  recordsMax: number = Number.POSITIVE_INFINITY,
+): CutBatches {
   const kept: RecordBatch[] = [];
   let sizeBytes = 0;
+  let recordsLeft = recordsMax;
   for (const batch of batches) {
     if (batch.count === 0) {
       kept.push({ ...batch, events: NO_EVENTS }); // without records, but its offset moves the reader on
       continue;
     }
     const { byteLength } = batch.events;
-    if (batch.firstOffset >= fromOffset && sizeBytes + byteLength <= bytesMax) {
+    if (batch.firstOffset >= fromOffset && batch.count <= recordsLeft && sizeBytes + byteLength <= bytesMax) {
       kept.push(batch);
       sizeBytes += byteLength;
+      recordsLeft -= batch.count;
       continue;
     }
-    const part = partOf(batch, fromOffset, bytesMax - sizeBytes, sizeBytes === 0);
+    if (recordsLeft === 0) return { batches: kept, sizeBytes, isCut: true };
+    const part = partOf(batch, fromOffset, bytesMax - sizeBytes, sizeBytes === 0, recordsLeft);
     if (part !== undefined) {
       kept.push(part);
       sizeBytes += part.events.byteLength;
+      recordsLeft -= part.count;
     }
     if (part === undefined || endOf(part) < endOf(batch)) return { batches: kept, sizeBytes, isCut: true };
   }
@@ -49,7 +62,13 @@ const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + cou
 const HEADER_BYTES = 5;
 
 /** The records of one batch that fit. Rejected events are left out, as no reader gets them. */
-function partOf(batch: RecordBatch, fromOffset: number, bytesMax: number, isFirstKept: boolean) {
+function partOf(
+  batch: RecordBatch,
+  fromOffset: number,
+  bytesMax: number,
+  isFirstKept: boolean,
+  recordsMax: number,
+): RecordBatch | undefined {
   const { rejected, traceparent: _one, traces: _many, ...whole } = batch;
   const first = firstIndex(batch, fromOffset);
   const events: Uint8Array[] = [];
@@ -63,6 +82,7 @@ function partOf(batch: RecordBatch, fromOffset: number, bytesMax: number, isFirs
     if (sizeBytes > bytesMax && !(isFirstKept && events.length === 0)) break;
     events.push(event);
     list.push(sequenceAt(batch.sequences, index));
+    if (events.length === recordsMax) break;
   }
   if (events.length === 0) return undefined;
   const firstOffset = offset(Math.max(batch.firstOffset, fromOffset));

@@ -13,24 +13,24 @@ import { decodeCountOfEachTest } from "../../../support/decode_count.ts";
 const decodes = decodeCountOfEachTest(test);
 const LIMITS = { tokensMax: 10_000, depthMax: 32 };
 
-/** Routes over one partition whose first batch holds one event. @param peek answers the batch decoded */
+/** Routes over one partition of one batch. @param peek answers the batch decoded */
 function routesOver(
-  event: Readonly<Record<string, unknown>>,
+  events: readonly Readonly<Record<string, unknown>>[],
   peek = (batch: RecordBatch) => new DecodedBatch(batch),
 ): StreamRoutesOptions {
   const batch = {
     epoch: 1,
     firstOffset: 0,
-    count: 1,
+    count: events.length,
     appendedAtMs: 0,
     schemaVersion: 0,
     producerId: "p",
-    sequences: { first: [1, 0, 0], count: 1 },
-    events: encodeEvents([event], { asRecords: true }),
+    sequences: { first: [1, 0, 0], count: events.length },
+    events: encodeEvents(events, { asRecords: true }),
   };
   const view = {
     ready: async () => undefined,
-    bounds: () => ({ firstOffset: 0, endOffset: 1, sizeBytes: 1, epochs: [] }),
+    bounds: () => ({ firstOffset: 0, endOffset: events.length, sizeBytes: 1, epochs: [] }),
     read: async () => ({ kind: "records", batches: [batch] }) as unknown as ReadResult,
     peek,
   };
@@ -43,7 +43,7 @@ test("records read over HTTP keep the kind of their numbers: floats have an expo
   const event = { a: 1.2345678901234567e19, b: [1e20, -(2 ** 54), 2 ** 53], c: 9007199254740993n };
   const server = fastify();
   server.setValidatorCompiler(parameterReader);
-  mountStreamRoutes(server, routesOver(event));
+  mountStreamRoutes(server, routesOver([event]));
   const answer = await server.inject("/v1/streams/s/partitions/0/records");
   assert.is(answer.headers["content-type"], "application/json; charset=utf-8");
   assert.match(
@@ -65,7 +65,7 @@ test("records read over HTTP are those that another reader of the partition has 
   };
   const server = fastify();
   server.setValidatorCompiler(parameterReader);
-  mountStreamRoutes(server, routesOver(event, peek));
+  mountStreamRoutes(server, routesOver([event], peek));
   const read = () => server.inject("/v1/streams/s/partitions/0/records");
   const before = await read();
   const [values] = [...kept.values()];
@@ -73,6 +73,26 @@ test("records read over HTTP are those that another reader of the partition has 
   const decodesBefore = decodes.of(values?.stored.events ?? new Uint8Array());
   assert.is((await read()).body, before.body);
   assert.is(decodes.of(values?.stored.events ?? new Uint8Array()), decodesBefore);
+  await server.close();
+});
+
+test("of a large batch only the records that are answered are decoded", async () => {
+  const events = Array.from({ length: 1_000 }, (_, n) => ({ n }));
+  const peeked: number[] = [];
+  const peek = (batch: RecordBatch) => {
+    peeked.push(batch.count);
+    return new DecodedBatch(batch);
+  };
+  const server = fastify();
+  server.setValidatorCompiler(parameterReader);
+  mountStreamRoutes(server, routesOver(events, peek));
+  const answer = await server.inject("/v1/streams/s/partitions/0/records?from=500&limit=3");
+  const { records } = answer.json() as { records: { event: unknown; sequence: unknown }[] };
+  assert.equal(
+    records.map(({ event, sequence }) => [event, sequence]),
+    [500, 501, 502].map((n) => [{ n }, [1, n, 0]]),
+  );
+  assert.equal(peeked, [3]);
   await server.close();
 });
 

@@ -47,6 +47,14 @@ const sketches = fc.array(
   { minLength: 1, maxLength: 5 },
 );
 
+const roomsOfReads = fc.array(
+  fc.record(
+    { bytesMax: fc.nat(900), recordsMax: fc.integer({ min: 1, max: 9 }) },
+    { requiredKeys: ["bytesMax"] }, // most readers have no bound of records
+  ),
+  { minLength: 1, maxLength: 8 },
+);
+
 /** Each record with its place and its sequence. */
 const told = (batches: readonly RecordBatch[], fromOffset = 0) =>
   [...recordsOf(batches, fromOffset)].map(({ position, event, batch, index }) => ({
@@ -56,17 +64,18 @@ const told = (batches: readonly RecordBatch[], fromOffset = 0) =>
 
 test("parts that are read one after the other hold every record once, in order and as stored", () => {
   fc.assert(
-    fc.property(sketches, fc.array(fc.nat(900), { minLength: 1, maxLength: 8 }), fc.nat(10), (drawn, rooms, from) => {
+    fc.property(sketches, roomsOfReads, fc.nat(10), (drawn, rooms, from) => {
       const batches = batchesOf(drawn);
       const endOffset = batches.reduce((sum, { count }) => sum + count, 0);
       const begin = Math.min(from, endOffset);
       const parts: RecordBatch[] = [];
       for (let at = begin, turn = 0; at < endOffset; turn += 1) {
         const left = batches.filter(({ firstOffset, count }) => firstOffset + count > at);
-        const bytesMax = rooms[turn % rooms.length] ?? 0;
-        const { batches: kept, sizeBytes, isCut } = cutBatches(left, at, bytesMax);
+        const { bytesMax = 0, recordsMax } = rooms[turn % rooms.length] ?? {};
+        const { batches: kept, sizeBytes, isCut } = cutBatches(left, at, bytesMax, recordsMax);
         const records = kept.reduce((sum, { count }) => sum + count, 0);
         assert.ok(records > 0, "one record at least is sent");
+        assert.ok(records <= (recordsMax ?? records));
         assert.ok(sizeBytes <= bytesMax || records === 1, "only a single record may exceed the room");
         at += records;
         assert.is(isCut, at < endOffset);
