@@ -106,7 +106,8 @@ export interface SessionPeer {
   /**
    * Sends a frame; answers its bytes on the wire. Calls `onLeft` once it has left this process, or never can.
    *
-   * @param texts the batches of a `records` frame as JSON text, for a peer that sends JSON. Other peers have the same bytes.
+   * @param texts the batches of a `records` frame as JSON text, for a peer that sends JSON. Other
+   *   peers get the same bytes, which are only to be read.
    */
   send(frame: NodeFrame, onLeft?: () => void, texts?: readonly Uint8Array[]): number;
   close(code: number, reason: string): void;

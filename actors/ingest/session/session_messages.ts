@@ -66,6 +66,7 @@ export type SessionMessage =
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };
 
+/** Batches as they were read: a partition knows these again, and the values and texts that it holds of them. */
 export interface ReadBatches {
   readonly channel: Subscription["channel"];
   readonly batches: readonly RecordBatch[];
@@ -78,7 +79,7 @@ export type SessionEffect =
       readonly type: "send_records";
       readonly frame: RecordsFrame;
       readonly room: RecordsRoom;
-      /** The batches of the frame, as they were read. Absent: the frame has none. */
+      /** The batches of the frame. Absent: the frame has none. */
       readonly read?: ReadBatches;
     }
   | { readonly type: "close"; readonly code: number; readonly reason: string }

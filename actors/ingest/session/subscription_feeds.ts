@@ -13,11 +13,6 @@ import type { ReadBatches, SessionMessage } from "./session_messages.ts";
 import { addressElsewhere, type SessionState } from "./session_state.ts";
 import { beginning, type Subscription, type SubscriptionRead, wireBatch } from "./subscription_machine.ts";
 
-function jsonText({ stored, all }: DecodedBatch): Uint8Array {
-  const { events: _, ...about } = wireBatch(stored);
-  return encodeJsonBatch(about, all);
-}
-
 /** Milliseconds until a read that the log could not answer is tried again. */
 const READ_RETRY_MS = 250;
 
@@ -109,4 +104,9 @@ export class SubscriptionFeeds {
     const { firstOffset } = view.bounds(channel);
     return { type: "began", ...about, at, firstOffset, endOffset: view.committedOffset(channel) };
   }
+}
+
+function jsonText({ stored, all }: DecodedBatch): Uint8Array {
+  const { events: _, ...about } = wireBatch(stored);
+  return encodeJsonBatch(about, all);
 }
