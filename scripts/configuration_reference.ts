@@ -44,14 +44,27 @@ millisecond. An expression that fails on a record sets that record aside as \`ST
 answered for a record within 30 s is called again later, and the log names the record.
 
 Windows follow the event time of the stream (\`eventTime\`), or else the time of append. The watermark of a partition is the greatest event time that was
-read, less \`time.outOfOrder\`. A record whose window is closed is set aside as \`LATE_RECORD\`, one from the future (\`time.skew\`) as
-\`FUTURE_RECORD\`. Counts, timers and the watermark are stored with the outputs, so that each window is counted exactly once through crashes and
+read, less \`time.outOfOrder\`. A record whose window is closed goes to the [output \`late\`](#named-outputs), or is set aside as \`LATE_RECORD\`; one
+from the future (\`time.skew\`) likewise, as \`FUTURE_RECORD\`. Counts, timers and the watermark are stored with the outputs, so that each window is counted exactly once through crashes and
 moves. Each partition counts by itself: records of one key share a partition where the key of the count is the stream's \`key\`.
 \`headrace lint\` warns of counts and joins by another field.
 
 A pipeline that reads several streams reads the same partition of each, beside the owner of the first one. So these streams have as many partitions, and
 records that belong together have equal keys. Records are merged by event time: a record waits for a stream that may still bring an earlier one, for
 \`time.idleAfter\` at most. The watermark is the least one of the streams.
+`;
+
+const OUTPUTS = `### Named outputs
+
+A step may emit events to a named output, past the steps behind it. \`outputs\` leads these to sinks: \`outputs: { late: [missed] }\`, with entries as in
+\`to\`. A sink that is in \`to\` as well needs a name for this delivery: \`{ sink: archive, as: late }\`.
+
+| output | of | events |
+|---|---|---|
+| \`late\` | \`count\`, \`join\`, pipelines that read several streams | \`{event, stream, reason}\`: the record's own event as its stream holds it, and \`late\` or \`future\`; for a window that a \`count\` has closed also \`{windowStart, windowEnd}\` |
+
+Events of named outputs are stored with the others in one call, and are delivered as exactly. Without sinks for \`late\`, such records are set aside by the
+sinks of \`to\`. A record on which a step fails is set aside by the sinks of \`to\` alone.
 `;
 
 const DELIVERIES = `### Several pipelines into one sink
@@ -133,7 +146,7 @@ function section(name: string, schema: Schema): string {
   const isMap = typeof entry === "object";
   const rows = table(isMap ? (entry as Schema) : schema, "");
   const heading = `## \`${name}\`\n\n${schema.description}${isMap ? " Each entry:" : ""}\n\n${rows}`;
-  if (name === "pipelines") return `${heading}\n${STEPS}\n${DELIVERIES}`;
+  if (name === "pipelines") return `${heading}\n${STEPS}\n${OUTPUTS}\n${DELIVERIES}`;
   if (name === "sources") return `${heading}\n${kinds(SOURCES)}`;
   if (name === "sinks") return `${heading}\n${kinds(SINKS)}${TEMPLATES}\n${OWN_KINDS}`;
   return heading;

@@ -229,7 +229,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     }
     const taken = this.#taken;
     this.#taken = [];
-    const outputs = await runTaken(instance, taken, run, hide);
+    const outputs = await runTaken({ instance, named: pipeline.outputs, hide }, taken, run);
     this.#snapshot = encodeEvents(instance.snapshot(), { asRecords: false });
     const [first, ...others] = this.#inputs.progress;
     return {

@@ -5,9 +5,10 @@
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { type PartitionReference, partitionId } from "../../protocols/position.ts";
-import { type Progress, runSteps, type StepFailure, type StepOutputs } from "./run_steps.ts";
+import { type Progress, runSteps } from "./run_steps.ts";
 import { PipelineState } from "./state/pipeline_state.ts";
 import type { StateTables, Step, StepBatch, StepContext, StepInstance, Watermarks } from "./step.ts";
+import { outputsTo, type StepFailure, type StepOutputs } from "./step_outputs.ts";
 import { callStep } from "./steps/call_step.ts";
 import { type CountSettings, countStep } from "./steps/count_step.ts";
 import { type ExpressionCompiler, expressionCompiler } from "./steps/expression.ts";
@@ -22,9 +23,13 @@ export type StepSettings =
   | { readonly count: CountSettings }
   | { readonly join: JoinSettings };
 
-/** The result of one record. */
+/** The result of one record. `named` has the events of named outputs; absent where none has any. */
 export type PipelineResult =
-  | { readonly kind: "outputs"; readonly events: readonly Event[] }
+  | {
+      readonly kind: "outputs";
+      readonly events: readonly Event[];
+      readonly named?: readonly { readonly output: string; readonly event: Event }[];
+    }
   | ({ readonly kind: "failed" } & StepFailure);
 
 /** Runs steps on records in their order. Cuts of the same records into batches have the same results (step T2). */
@@ -38,6 +43,8 @@ export interface Pipeline extends Runner {
   /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
+  /** The named outputs that have sinks. */
+  readonly outputs: ReadonlySet<string>;
   /** True where a step has timers: watermarks reach the steps, and records from the future are set aside. */
   readonly usesTime: boolean;
   /** True where a step keeps its state in tables. */
@@ -71,41 +78,57 @@ export function runRecord(
   return outputs instanceof Promise ? outputs.then(resultOfRecord) : resultOfRecord(outputs);
 }
 
-function resultOfRecord({ events, failures }: StepOutputs): PipelineResult {
-  const failure = failures.get(0);
-  return failure === undefined ? { kind: "outputs", events } : { kind: "failed", ...failure };
+function resultOfRecord(outputs: StepOutputs): PipelineResult {
+  const failure = outputs.failures.get(0);
+  if (failure !== undefined) return { kind: "failed", ...failure };
+  const { events } = outputsTo(undefined, outputs);
+  if (outputs.names === undefined) return { kind: "outputs", events };
+  const named = [...outputs.names].map(([at, output]) => ({ output, event: outputs.events[at] as Event }));
+  return { kind: "outputs", events, named };
 }
 
-/** Throws `ConfigurationError` for a step that cannot be compiled. Paths of `call` are relative to `folder`. */
+/**
+ * Throws `ConfigurationError` for a step that cannot be compiled. Paths of `call` are relative to `folder`.
+ *
+ * @param outputs the named outputs that have sinks
+ */
 export async function compilePipeline(
   name: string,
   settings: readonly StepSettings[],
   folder: string,
+  outputs: readonly string[] = [],
 ): Promise<Pipeline> {
   const compile = await expressionCompiler();
   const steps: Step[] = [];
+  const taken = new Set(outputs);
   for (const [index, one] of settings.entries()) {
     steps.push(await compileStep(one, `pipelines.${name}.steps[${index}]`, compile, folder));
   }
   return {
     name,
     steps,
+    outputs: taken,
     isDeterministic: steps.every((step) => step.isDeterministic),
     usesTime: steps.some((step) => step.usesTime === true),
     keepsTables: steps.some((step) => step.keepsTables === true),
-    run: (batch, onProgress) => runSteps(steps, batch, onProgress),
-    instantiate: (partition, tables) => instantiate(steps, partition, tables),
+    run: (batch, onProgress) => runSteps(steps, batch, onProgress, taken),
+    instantiate: (partition, tables) => instantiate(steps, taken, partition, tables),
   };
 }
 
-function instantiate(steps: readonly Step[], partition: PartitionReference, tables: StateTables): PipelineInstance {
+function instantiate(
+  steps: readonly Step[],
+  taken: ReadonlySet<string>,
+  partition: PartitionReference,
+  tables: StateTables,
+): PipelineInstance {
   const instances = steps.map((step, index): StepInstance => {
     if (step.instantiate === undefined) return step;
     const prefix = prefixOf(steps, index);
     return step.instantiate(partition, (name, limits) => tables(`${prefix}/${name}`, limits));
   });
   return {
-    run: (batch, onProgress) => runSteps(instances, batch, onProgress),
+    run: (batch, onProgress) => runSteps(instances, batch, onProgress, taken),
     snapshot: () => instances.map((instance) => instance.snapshot?.() ?? null),
     restore(snapshot) {
       for (const [index, instance] of instances.entries())

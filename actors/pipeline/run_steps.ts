@@ -5,37 +5,12 @@
 import { invariant, type RejectedCode } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
+import { LATE_OUTPUT, lateEvent, type MissedWindow } from "./late_event.ts";
 import type { StepBatch, StepInstance, StepOutput, Watermarks } from "./step.ts";
+import { type Fired, type NamedEvent, NO_ROW, type StepFailure, type StepOutputs, withNamed } from "./step_outputs.ts";
 
 /** The most outputs of one record: a step that makes several would otherwise multiply them at each step. */
 export const OUTPUTS_PER_RECORD_MAX = 1_000;
-
-export interface StepFailure {
-  readonly code: RejectedCode;
-  readonly path: string;
-  readonly reason: string;
-}
-
-/** Stands for the row of an output that a timer made. */
-export const NO_ROW = -1;
-
-/** An output that a timer made. */
-export interface Fired {
-  readonly timeMs: number;
-  /** The row of the record that moved the watermark past the timer; `NO_ROW` for one before the batch, or a tick. */
-  readonly after: number;
-}
-
-/** The outputs of a batch, by columns, in their order. */
-export interface StepOutputs {
-  readonly events: readonly Event[];
-  /** The row of the batch that each output came from, ascending; `NO_ROW` for those of timers. */
-  readonly rows: readonly number[];
-  /** Of the outputs that have no row, by their index; absent where all have one. */
-  readonly fired?: ReadonlyMap<number, Fired>;
-  /** The records that are set aside, by row. They have no outputs. */
-  readonly failures: ReadonlyMap<number, StepFailure>;
-}
 
 /** Rows of a batch before which a step is done. */
 export type Progress = (row: number) => void;
@@ -47,14 +22,24 @@ const BEFORE_ALL = position(0, 0);
 
 const NO_FAILURES: ReadonlyMap<number, StepFailure> = new Map();
 
-/** Answers a promise only where a step does. Rejects where a step asks to be run again (step T3). */
+const NO_NAMES: ReadonlySet<string> = new Set();
+const NONE_NAMED: readonly NamedEvent[] = [];
+
+/**
+ * Answers a promise only where a step does. Rejects where a step asks to be run again (step T3).
+ *
+ * @param taken the named outputs that have sinks
+ */
 export function runSteps(
   steps: readonly Runnable[],
   batch: StepBatch,
   onProgress?: Progress,
+  taken: ReadonlySet<string> = NO_NAMES,
 ): StepOutputs | Promise<StepOutputs> {
   if (steps.length === 0) return { events: batch.events, rows: rowsUpTo(batch.events.length), failures: NO_FAILURES };
-  const reached: Reached = { first: batch, batch, rows: undefined, after: [], failures: NO_FAILURES };
+  const reached: Reached = {
+    ...{ first: batch, batch, rows: undefined, after: [], named: NONE_NAMED, taken, failures: NO_FAILURES },
+  };
   return runFrom(0, steps, reached, onProgress);
 }
 
@@ -65,6 +50,9 @@ interface Reached {
   readonly rows: readonly number[] | undefined;
   /** Of each row that a timer made: as `Fired.after`. */
   readonly after: readonly (number | undefined)[];
+  /** Events for named outputs, which pass the steps that are left. */
+  readonly named: readonly NamedEvent[];
+  readonly taken: ReadonlySet<string>;
   readonly failures: ReadonlyMap<number, StepFailure>;
 }
 
@@ -86,8 +74,16 @@ function runFrom(
   return outputsOf(reached);
 }
 
-function outputsOf({ batch, rows, after, failures }: Reached): StepOutputs {
+function outputsOf({ batch, rows, after, named, failures }: Reached): StepOutputs {
   const { events, timesMs } = batch;
+  if (named.length > 0) {
+    const main = { events, rows: rows ?? rowsUpTo(events.length), timesMs, after };
+    return withNamed(
+      main,
+      named.filter(({ row }) => !failures.has(row)),
+      failures,
+    );
+  }
   if (rows === undefined) return { events, rows: rowsUpTo(events.length), failures };
   if (!rows.includes(NO_ROW)) return { events, rows, failures };
   const fired = new Map<number, Fired>();
@@ -128,6 +124,9 @@ class Output implements StepOutput {
   readonly #timesMs: number[] = [];
   readonly #beforeMs: number[] = [];
   readonly #after: (number | undefined)[] = [];
+  #named: NamedEvent[] | undefined;
+  /** The last record that was late. */
+  #late = NO_ROW;
   /** Rows of the first step's batch. */
   readonly #rows: number[] = [];
   #failures: Map<number, StepFailure> | undefined;
@@ -142,14 +141,34 @@ class Output implements StepOutput {
 
   emit(row: number, event: Event): void {
     const record = this.#recordOf(row);
-    if (record !== NO_ROW && this.#countOf(record, row) > OUTPUTS_PER_RECORD_MAX) {
-      this.#overflow(record);
-      return;
-    }
+    if (!this.#hasRoom(record, row)) return;
     const { positions, timesMs, sources, watermarks } = this.#from.batch;
     if (record === NO_ROW) this.#after[this.#events.length] = this.#from.after[row];
     this.#addSource(sources?.[row]);
     this.#add(record, event, positions[row] as Position, timesMs[row] as number, watermarks?.beforeMs[row]);
+  }
+
+  emitTo(output: string, row: number, event: Event): void {
+    const record = this.#recordOf(row);
+    if (!this.#hasRoom(record, row) || !this.#from.taken.has(output)) return;
+    const after = record === NO_ROW ? (this.#from.after[row] ?? NO_ROW) : record;
+    this.#named ??= [...this.#from.named];
+    this.#named.push({ output, event, row: record, after, timeMs: this.#from.batch.timesMs[row] as number });
+  }
+
+  late(row: number, reason: string, window?: MissedWindow): void {
+    if (!this.#from.taken.has(LATE_OUTPUT)) {
+      this.reject(row, reason, "LATE_RECORD");
+      return;
+    }
+    const { first, batch } = this.#from;
+    const record = this.#recordOf(row);
+    if (record !== NO_ROW && record === this.#late) return; // a step before has made several events of the record
+    this.#late = record;
+    const event = (record === NO_ROW ? batch.events[row] : first.events[record]) as Event;
+    const { stream } = first.sources?.[record] ?? first.partition;
+    const missed = window === undefined ? {} : { window };
+    this.emitTo(LATE_OUTPUT, row, lateEvent({ event, stream, reason: "late", ...missed }));
   }
 
   /** The steps behind see the event before they see the watermark that fired it: otherwise the event would be late. */
@@ -200,12 +219,21 @@ class Output implements StepOutput {
     const more = watermarks === undefined ? {} : { watermarks: { ...watermarks, beforeMs: pick(this.#beforeMs) } };
     const from = sources === undefined ? {} : { sources: pick(this.#sources) };
     const batch = { partition, ...columns, ...from, ...more };
-    return { first: this.#from.first, batch, rows: pick(this.#rows), after: pick(this.#after), failures };
+    const { first, taken } = this.#from;
+    const named = this.#named ?? this.#from.named;
+    return { first, batch, rows: pick(this.#rows), after: pick(this.#after), named, taken, failures };
   }
 
   #recordOf(row: number): number {
     const { rows } = this.#from;
     return rows === undefined ? row : (rows[row] ?? row);
+  }
+
+  /** False for a record that has too many outputs, which is then set aside. */
+  #hasRoom(record: number, row: number): boolean {
+    if (record === NO_ROW || this.#countOf(record, row) <= OUTPUTS_PER_RECORD_MAX) return true;
+    this.#overflow(record);
+    return false;
   }
 
   /** Counts the outputs of a record, which come one after the other. */

@@ -2,11 +2,12 @@
  * A step of a pipeline: compiled once from its configuration, then run on batches of records.
  *
  *   T1. A step emits zero or more events for each row, or rejects the row's record, which is then set aside as a whole.
- *       Rows of `emit` ascend from call to call.
+ *       Rows of `emit`, `emitTo` and `late` ascend from call to call.
  *   T2. Outputs and state never depend on the cut of the same records into batches. So a step with timers fires those
  *       that are due by `watermarks` before it handles a row, and after the last row those due by `endMs`.
  *   T3. `run` throws `UnavailableError` or `OverloadedError` where the fault is not a record's. The batch is run again,
  *       from the state before it.
+ *   T4. An event for a named output passes the steps behind. It is an output of its record like any other.
  *
  * No step reads a clock or draws random numbers: times are those of the records (E18).
  */
@@ -14,6 +15,7 @@ import type { RejectedCode } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { PartitionReference, Position } from "../../protocols/position.ts";
 import type { KeyedState, StateLimits } from "./keyed_state.ts";
+import type { MissedWindow } from "./late_event.ts";
 
 /** Records in their order, by columns: entry `row` of each column belongs to one record. Shared, and never changed. */
 export interface StepBatch {
@@ -42,6 +44,16 @@ export interface Watermarks {
 /** Takes the outputs of a step. */
 export interface StepOutput {
   emit(row: number, event: Event): void;
+  /** Emits an event to a named output of the pipeline (T4). Without a sink for that output, nobody takes the event. */
+  emitTo(output: string, row: number, event: Event): void;
+  /**
+   * The record of a row has come after its time. Its own event goes to the output `late`, once for the record. Where the
+   * pipeline has no sink for that output, the record is set aside as `LATE_RECORD`.
+   *
+   * @param reason why the record is late, for a dead letter
+   * @param window the window that the record has missed; undefined for a step without windows
+   */
+  late(row: number, reason: string, window?: MissedWindow): void;
   /**
    * Emits an event of a timer, which belongs to no record.
    *

@@ -41,6 +41,7 @@ A file of tests, headrace.test.yaml beside headrace.yaml:
       given: [{ host: c }]
       expectFailure: No such key
 
+expectOutputs: { late: [...] } are the events of named outputs.
 at: { partition, offset, epoch, timeMs } says where the first given event lies. Exit code 1 when a test fails.
 
 Examples:

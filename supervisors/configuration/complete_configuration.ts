@@ -135,11 +135,15 @@ export function complete(
       ...(source.time === undefined ? {} : { time: String(source.time) }),
       options: without(source, COMMON_SOURCE_KEYS),
     })),
-    pipelines: mapValues(raw.pipelines, ({ from, steps = [], to, time }) => {
+    pipelines: mapValues(raw.pipelines, ({ from, steps = [], to, outputs, time }) => {
       const { outOfOrder, skew, idleAfter } = completed(TIME_SCHEMA, time);
       const times = { outOfOrderMs: outOfOrder, skewMs: skew, idleAfterMs: idleAfter } as TimeSettings;
       const [first = "", ...others] = streamsOf(from);
-      return { from: first, others, steps: completeSteps(steps, quantity), to: to.map(targetOf), time: times };
+      const named = mapValues(outputs, (targets) => targets.map(targetOf));
+      return {
+        ...{ from: first, others, steps: completeSteps(steps, quantity), time: times },
+        ...{ to: to.map(targetOf), outputs: named },
+      };
     }),
     sinks: mapValues(raw.sinks, (sink) => ({
       type: String(sink.type),

@@ -17,7 +17,7 @@ import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts
 import { COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type KnownKinds, type Raw, without } from "./configuration_raw.ts";
 import { referenceProblems, schemaTwice } from "./configuration_references.ts";
 import { CONFIGURATION_SCHEMA, type Configuration, type Options } from "./configuration_schema.ts";
-import { shown, stepProblems } from "./configuration_steps.ts";
+import { outputProblems, shown, stepProblems } from "./configuration_steps.ts";
 import { environmentVariable } from "./environment.ts";
 import { loadOwnKinds } from "./kind_modules.ts";
 import { unknownKey } from "./nearest_word.ts";
@@ -117,6 +117,7 @@ export async function checkConfiguration(text: string, folder: string, known: Kn
     ...unloaded,
     ...referenceProblems(raw, kinds, at),
     ...stepProblems(raw, at),
+    ...outputProblems(raw, at),
     ...schemaTwice(raw, at),
     ...(await optionProblems(raw, kinds, at)),
   ];

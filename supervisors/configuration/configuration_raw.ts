@@ -8,23 +8,35 @@ export type Raw = {
   readonly streams?: Readonly<Record<string, Options>>;
   readonly sources?: Readonly<Record<string, Options>>;
   readonly pipelines?: Readonly<
-    Record<string, { from: string | string[]; steps?: Options[]; to: RawTarget[]; time?: Options }>
+    Record<string, { from: string | string[]; steps?: Options[]; time?: Options } & Targets<RawTarget>>
   >;
   readonly sinks?: Readonly<Record<string, Options>>;
 };
 
-/** An entry of a pipeline's `to`. */
+/** An entry of a pipeline's `to`, or of one of its `outputs`. */
 type RawTarget = string | DeliveryTarget;
+
+/** The sinks of a pipeline. */
+interface Targets<Target> {
+  readonly to: readonly Target[];
+  readonly outputs?: Readonly<Record<string, readonly Target[]>>;
+}
 
 export const targetOf = (entry: RawTarget): DeliveryTarget => (typeof entry === "string" ? { sink: entry } : entry);
 
-/** The entries of a pipeline that lead to sinks, each with its place in the pipeline. */
+/** All entries of a pipeline that lead to sinks, each with its place in the pipeline. */
 export const targetsOf = ({
   to,
-}: {
-  readonly to: readonly RawTarget[];
-}): readonly { readonly place: readonly (string | number)[]; readonly target: DeliveryTarget }[] =>
-  to.map((entry, index) => ({ place: ["to", index], target: targetOf(entry) }));
+  outputs = {},
+}: Targets<RawTarget>): readonly {
+  readonly place: readonly (string | number)[];
+  readonly target: DeliveryTarget;
+}[] => [
+  ...to.map((entry, index) => ({ place: ["to", index], target: targetOf(entry) })),
+  ...Object.entries(outputs).flatMap(([output, entries]) =>
+    entries.map((entry, index) => ({ place: ["outputs", output, index], target: targetOf(entry) })),
+  ),
+];
 
 /** The streams that a pipeline reads. */
 export const streamsOf = (from: string | readonly string[]): readonly string[] =>

@@ -172,6 +172,8 @@ export interface Configuration {
         readonly others: readonly string[];
         readonly steps: readonly Options[];
         readonly to: readonly DeliveryTarget[];
+        /** The sinks of named outputs. */
+        readonly outputs: Readonly<Record<string, readonly DeliveryTarget[]>>;
         readonly time: TimeSettings;
       }
     >

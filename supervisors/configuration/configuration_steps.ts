@@ -1,4 +1,5 @@
 /** Checks a step of a pipeline: one kind, only its own keys, and no key that would be ignored. */
+import { LATE_OUTPUT } from "../../actors/pipeline/late_event.ts";
 import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts";
 import { type Raw, streamsOf } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
@@ -10,8 +11,8 @@ const STEP_KEYS: Readonly<Record<string, StepKeys>> = {
   filter: { beside: [], type: "string" },
   map: { beside: ["keep"], type: "object" },
   call: { beside: [], type: "string" },
-  count: { beside: [], type: "object", fields: ["by", "every"] },
-  join: { beside: [], type: "object", fields: ["on", "within"] },
+  count: { beside: [], type: "object", fields: ["by", "every"], outputs: [LATE_OUTPUT] },
+  join: { beside: [], type: "object", fields: ["on", "within"], outputs: [LATE_OUTPUT] },
 };
 
 interface StepKeys {
@@ -19,6 +20,8 @@ interface StepKeys {
   readonly type: "string" | "object";
   /** The keys of the step's own map; absent where they are names of a user's choice. */
   readonly fields?: readonly string[];
+  /** The named outputs of the step; absent for none. */
+  readonly outputs?: readonly string[];
 }
 
 /** Keys of a step that are durations. */
@@ -35,6 +38,20 @@ export function stepProblems(raw: Raw, at: LineAt): Problem[] {
       );
     }),
   );
+}
+
+/** Refuses an output that no step of its pipeline has: its sinks would never get an event. */
+export function outputProblems(raw: Raw, at: LineAt): Problem[] {
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, { from, steps = [], outputs = {} }]) => {
+    const ofSteps = steps.flatMap((step) => Object.keys(step).flatMap((kind) => STEP_KEYS[kind]?.outputs ?? []));
+    // Streams are merged by event time, so that a record may come from the future.
+    const known = [...new Set(streamsOf(from).length > 1 ? [...ofSteps, LATE_OUTPUT] : ofSteps)];
+    const unknown = Object.keys(outputs).filter((output) => !known.includes(output));
+    return unknown.map((output) => {
+      const has = known.length === 0 ? "the steps have no named outputs" : `the steps have [${known.join(", ")}]`;
+      return problemAt(at, ["pipelines", name, "outputs", output], `unknown output ${output}: ${has}`);
+    });
+  });
 }
 
 /** A join is between the two streams of its pipeline. */

@@ -1,5 +1,5 @@
 /** The schema of `pipelines` in a configuration. */
-import { duration, name, object } from "./schema_words.ts";
+import { duration, mapOf, name, object } from "./schema_words.ts";
 
 const step = {
   description: "One step: exactly one of filter, map, call, count or join.",
@@ -18,7 +18,7 @@ export const TIME_SCHEMA = object(
     skew: {
       ...duration,
       default: "1m",
-      description: `How far an event time may lie after its append. A record from further in the future is set aside. ${duration.description}`,
+      description: `How far an event time may lie after its append. A record from further in the future goes to the output \`late\`, or is set aside. ${duration.description}`,
     },
     idleAfter: {
       ...duration,
@@ -57,6 +57,13 @@ export const PIPELINE_SCHEMA = object(
       ...deliverTo,
       description:
         "Sinks to deliver to: names, or `{ sink: alerts, as: slow }` for [a delivery of its own](#several-pipelines-into-one-sink).",
+    },
+    outputs: {
+      ...mapOf(
+        "[Named outputs](#named-outputs) of the steps, such as `late`: the sinks of each, as in `to`.",
+        deliverTo,
+      ),
+      minProperties: 1,
     },
     time: TIME_SCHEMA,
   },

@@ -2,6 +2,7 @@
 import { batchLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
 import type { AnySink } from "../../actors/sinks/registry.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
+import { targetsOf } from "./configuration_raw.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { sinkOf } from "./kinds.ts";
 
@@ -29,8 +30,8 @@ export async function checkSink(name: string, configuration: Configuration, fold
 /** A sink that does not keep deliveries apart might take a record of one for the other's (sink S12). */
 function refuseNamed(name: string, { pipelines }: Configuration, definition: AnySink | undefined): void {
   if (definition === undefined || definition.keepsDeliveriesApart === true) return;
-  const named = Object.entries(pipelines).find(([, { to }]) =>
-    to.some(({ sink, as }) => sink === name && as !== undefined),
+  const named = Object.entries(pipelines).find(([, pipeline]) =>
+    targetsOf(pipeline).some(({ target }) => target.sink === name && target.as !== undefined),
   );
   if (named === undefined) return;
   throw new ConfigurationError(
@@ -45,7 +46,7 @@ function refuseShared(name: string, configuration: Configuration): void {
     sinkOf(configuration, sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
   const feeds = Object.values(pipelines);
   const streamsOf = (sink: string) =>
-    feeds.filter(({ to }) => to.some((one) => one.sink === sink)).map(({ from }) => from);
+    feeds.filter((feed) => targetsOf(feed).some(({ target }) => target.sink === sink)).map(({ from }) => from);
   const streams = streamsOf(name);
   const place = placeOf(name);
   if (place === undefined) return;

@@ -9,8 +9,7 @@ import { traceFields } from "../../actors/observers/trace_fields.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
 import type { OutboxReport } from "../../actors/pipeline/outbox/outbox_messages.ts";
-import { outboxActor, outboxChannel, outboxConsumer } from "../../actors/pipeline/outbox_actor.ts";
-import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
+import { outboxActor, outboxConsumer } from "../../actors/pipeline/outbox_actor.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import type { TimeSettings } from "../../actors/pipeline/watermark.ts";
 import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
@@ -18,15 +17,15 @@ import { deliveryLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { type DeliveryTarget, deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
-import { type BatchSteps, eachRecord, prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
+import { prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { Connect } from "../../protocols/connection.ts";
-import type { Event } from "../../protocols/event.ts";
 import { offset, type Position, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { sinkOf } from "../configuration/kinds.ts";
 import { checkSink } from "../configuration/sink_check.ts";
 import type { DeliveryBoard, DeliveryOrigin } from "./delivery_board.ts";
+import { type DeliveryInput, directInput, outboxInput } from "./delivery_input.ts";
 import { eventTimeReader } from "./event_time.ts";
 import { FurtherInputs, type FurtherStream } from "./further_inputs.ts";
 import type { SinkClients } from "./sink_clients.ts";
@@ -67,14 +66,17 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
   for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
   const plans = new Map<string, StreamDeliveries[]>();
   const pipelines = new Map<string, Pipeline>();
-  for (const [name, { from, others, steps, to, time }] of Object.entries(configuration.pipelines)) {
-    const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
+  for (const [name, { from, others, steps, to, outputs, time }] of Object.entries(configuration.pipelines)) {
+    const settings = steps as unknown as readonly StepSettings[];
+    const pipeline = await compilePipeline(name, settings, configuration.folder, Object.keys(outputs));
     pipelines.set(name, pipeline);
     const timeOf = timeReader(from, name, configuration, parts);
     const computesOnce = !pipeline.isDeterministic || others.length > 0;
-    const keepsBytes = to.some(({ sink }) => usesStoredBytes(sink, configuration));
-    const input = computesOnce ? outboxInput(name) : directInput(pipeline, timeOf, keepsBytes);
-    const deliveries = to.map((target) => planSink(target, configuration, parts, input));
+    const deliveries = [[undefined, to] as const, ...Object.entries(outputs)].flatMap(([output, targets]) => {
+      const keepsBytes = targets.some(({ sink }) => usesStoredBytes(sink, configuration));
+      const input = computesOnce ? outboxInput(name, output) : directInput(pipeline, { timeOf, keepsBytes }, output);
+      return targets.map((target) => planSink(target, configuration, parts, input));
+    });
     if (computesOnce) {
       const further = others.map((stream) => ({ stream, timeOf: timeReader(stream, name, configuration, parts) }));
       deliveries.unshift(planOutbox(pipeline, { timeOf, time, further }, configuration, parts));
@@ -119,39 +121,8 @@ interface OutboxReading {
   readonly further: readonly FurtherStream[];
 }
 
-/** The feed of a pipeline's sinks: the stream's records, or the results that were computed once (E13). */
-export interface DeliveryInput extends DeliveryOrigin {
-  readonly run: BatchSteps;
-  /** True where all deliveries with this input have the same items. */
-  readonly isShared: boolean;
-  /** True where one of the input's sinks uses the stored bytes of records. */
-  readonly keepsBytes?: boolean;
-  readonly timeOf: (event: Event, appendedAtMs: number) => number;
-}
-
-const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"], keepsBytes: boolean): DeliveryInput => ({
-  channel: "records",
-  run: (batch) => pipeline.run(batch),
-  isShared: true,
-  keepsBytes,
-  timeOf,
-});
-
 const usesStoredBytes = (sink: string, configuration: Configuration): boolean =>
   sinkOf(configuration, configuration.sinks[sink]?.type ?? "")?.usesStoredBytes === true;
-
-const outboxInput = (pipeline: string): DeliveryInput => ({
-  channel: outboxChannel(pipeline),
-  pipeline,
-  run: readOutbox,
-  isShared: true,
-  timeOf: (record) => (record as OutboxRecord).timeMs,
-});
-
-const readOutbox = eachRecord((record) => {
-  const stored = record as OutboxRecord;
-  return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
-});
 
 function planOutbox(
   pipeline: Pipeline,

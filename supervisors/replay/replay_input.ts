@@ -13,7 +13,7 @@ import { eachRecord, type RecordResults } from "../../actors/sinks/delivery/prep
 import type { RecordOrigin } from "../../actors/sinks/sink.ts";
 import type { Event } from "../../protocols/event.ts";
 import { cursorBefore, type Position } from "../../protocols/position.ts";
-import type { DeliveryInput } from "../node/delivery_plans.ts";
+import type { DeliveryInput } from "../node/delivery_input.ts";
 import { LaterLetters, type LetterPlace, readLetter } from "./replay_letters.ts";
 
 const SCAN_BYTES_MAX = 1_048_576;

@@ -3,6 +3,7 @@ import type { Channel } from "../../actors/log/log.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import { deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { RejectedError } from "../../protocols/errors.ts";
+import { targetsOf } from "../configuration/configuration_raw.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { nearest } from "../configuration/nearest_word.ts";
 
@@ -73,7 +74,7 @@ export function targetOf(request: ReplayRequest, known: Known): ReplayTarget {
 
 /** All sinks, and the deliveries that have a name of their own there. */
 function deliveriesOf({ sinks, pipelines }: Configuration): readonly string[] {
-  const named = Object.values(pipelines).flatMap(({ to }) => to.map(deliveryText));
+  const named = Object.values(pipelines).flatMap((one) => targetsOf(one).map(({ target }) => deliveryText(target)));
   return [...new Set([...Object.keys(sinks), ...named])];
 }
 

@@ -1,6 +1,6 @@
 /**
  * Encodes outputs for the outbox. A user's step may make a value that has no form in MessagePack. Such an output is
- * stored as a failure of its input, so that every sink sets it aside and the outputs behind it go on.
+ * stored as a failure of its input, so that every sink of `to` sets it aside and the outputs behind it go on.
  */
 import { reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
@@ -28,7 +28,7 @@ function storableOf({ sequence, event, input }: OutboxOutput): unknown {
   } catch (error) {
     const why = reasonOf(error);
     const reason = `Cannot store output ${sequence[2]} of the record as each of its values must have a form in MessagePack: ${why}`;
-    const { event: _output, ...base } = event as OutboxRecord & { readonly event?: Event };
+    const { event: _event, output: _output, ...base } = event as OutboxRecord & { event?: Event; output?: string };
     return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: input ?? {} } };
   }
 }

@@ -13,8 +13,8 @@
  */
 import type { PartitionReference, Position } from "../../../protocols/position.ts";
 import type { DecodedBatch } from "../../log/decoded_batch.ts";
-import type { StepFailure } from "../run_steps.ts";
 import type { StepBatch } from "../step.ts";
+import type { StepFailure } from "../step_outputs.ts";
 import type { TimeSettings } from "../watermark.ts";
 import { type Head, type InputLoss, InputReading, type OutboxInput } from "./input_reading.ts";
 import type { InputProgress } from "./outbox_messages.ts";

@@ -4,10 +4,11 @@
  */
 import type { Event } from "../../../protocols/event.ts";
 import type { Position } from "../../../protocols/position.ts";
+import { LATE_OUTPUT, lateEvent } from "../late_event.ts";
 import type { OutboxRecord } from "../outbox_record.ts";
 import type { PipelineInstance } from "../pipeline.ts";
-import { NO_ROW, type StepFailure, type StepOutputs } from "../run_steps.ts";
 import type { StepBatch } from "../step.ts";
+import { NO_ROW, type StepFailure, type StepOutputs } from "../step_outputs.ts";
 import type { TakenRows } from "./outbox_inputs.ts";
 import type { OutboxOutput } from "./outbox_messages.ts";
 
@@ -19,23 +20,26 @@ export interface Run {
   isOver: boolean;
 }
 
-/** One batch after the other: steps that keep state see the records in order. @param hide takes secrets out of reasons */
-export async function runTaken(
-  instance: PipelineInstance,
-  taken: readonly TakenRows[],
-  run: Run,
-  hide: (text: string) => string,
-): Promise<OutboxOutput[]> {
+export interface RunParts {
+  readonly instance: PipelineInstance;
+  /** The named outputs that have sinks. */
+  readonly named: ReadonlySet<string>;
+  /** Takes secrets out of reasons. */
+  hide(text: string): string;
+}
+
+/** One batch after the other: steps that keep state see the records in order. */
+export async function runTaken(parts: RunParts, taken: readonly TakenRows[], run: Run): Promise<OutboxOutput[]> {
   const outputs: OutboxOutput[] = [];
   for (const rows of taken) {
     if (run.isOver) break;
     const given = givenTo(rows);
     const { positions } = given.batch;
     run.at = positions[0];
-    const found = instance.run(given.batch, (row) => {
+    const found = parts.instance.run(given.batch, (row) => {
       run.at = positions[row] ?? run.at;
     });
-    gather(outputs, rows, given, found instanceof Promise ? await found : found, hide);
+    gather(outputs, rows, given, found instanceof Promise ? await found : found, parts);
   }
   return outputs;
 }
@@ -65,7 +69,7 @@ function gather(
   { batch, failures, traceparentOf }: TakenRows,
   given: Given,
   results: StepOutputs,
-  hide: (text: string) => string,
+  { named, hide }: RunParts,
 ): void {
   const takenRow = (row: number) => (row === NO_ROW ? NO_ROW : (given.rows?.[row] ?? row));
   const failed = failuresByRow(failures, results, takenRow);
@@ -75,7 +79,7 @@ function gather(
       const after = takenRow(fired.after);
       if (after >= before) return;
       const { epoch = 0, offset = 0 } = batch.positions[after] ?? batch.watermarks?.after ?? {};
-      const record = { timeMs: fired.timeMs, event: results.events[next] as Event } satisfies OutboxRecord;
+      const record = { timeMs: fired.timeMs, ...resultAt(results, next) } satisfies OutboxRecord;
       outputs.push({ sequence: [epoch, offset, 0], event: record });
       next += 1;
     }
@@ -90,16 +94,27 @@ function gather(
     const timeMs = batch.timesMs[row] as number;
     const base = traceparent === undefined ? { timeMs } : { timeMs, traceparent };
     const { epoch, offset } = batch.positions[row] as Position;
-    if (failure !== undefined) {
+    if (failure?.code === "FUTURE_RECORD" && named.has(LATE_OUTPUT)) {
+      const { stream } = batch.sources?.[row] ?? batch.partition;
+      const event = lateEvent({ event: input, stream, reason: "future" });
+      const record = { ...base, event, output: LATE_OUTPUT } satisfies OutboxRecord;
+      outputs.push({ sequence: [epoch, offset, 0], event: record, input });
+    } else if (failure !== undefined) {
       const record = { ...base, failed: { ...failure, reason: hide(failure.reason), event: input } };
       outputs.push({ sequence: [epoch, offset, 0], event: record satisfies OutboxRecord, input });
     }
     for (let index = 0; takenRow(results.rows[next] ?? NO_ROW) === row; index += 1, next += 1) {
-      const record = { ...base, event: results.events[next] as Event } satisfies OutboxRecord;
+      const record = { ...base, ...resultAt(results, next) } satisfies OutboxRecord;
       outputs.push({ sequence: [epoch, offset, index], event: record, input });
     }
   }
   takeFired(batch.events.length);
+}
+
+function resultAt({ events, names }: StepOutputs, at: number): { readonly event: Event; readonly output?: string } {
+  const event = events[at] as Event;
+  const output = names?.get(at);
+  return output === undefined ? { event } : { event, output };
 }
 
 function failuresByRow(

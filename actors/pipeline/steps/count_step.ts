@@ -1,12 +1,12 @@
 /**
  * Counts the records of each key in tumbling windows of event time: `count: {by: event.customer, every: 1m}`. A window
  * emits `{key, count, windowStart, windowEnd}` once the watermark has reached its end. A record of a window that is
- * closed is set aside as `LATE_RECORD`.
+ * closed is late.
  */
-import { InvariantError, RejectedError } from "../../../protocols/errors.ts";
+import { InvariantError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { type KeyedState, STATE_LIMITS } from "../keyed_state.ts";
-import type { Step, StepBatch } from "../step.ts";
+import type { Step, StepBatch, StepOutput } from "../step.ts";
 import type { ExpressionCompiler } from "./expression.ts";
 import { keyText } from "./key_text.ts";
 import { contextOf } from "./per_record.ts";
@@ -39,7 +39,7 @@ export function countStep({ by, every }: CountSettings, where: string, compile: 
         restored: () => timers.restored(),
         hasTimers: () => !timers.areNone,
         run: timedRun(timers, {
-          record: (batch, row) => countRow(counts, timers, textOf(batch, row), every, batch, row),
+          record: (batch, row, out) => countRow(counts, timers, textOf(batch, row), every, batch, row, out),
           timer: (timer) => close(counts, timer, every),
         }),
       };
@@ -54,6 +54,7 @@ function countRow(
   every: number,
   { timesMs, watermarks }: StepBatch,
   row: number,
+  out: StepOutput,
 ): void {
   const timeMs = timesMs[row] as number;
   const startMs = Math.floor(timeMs / every) * every;
@@ -61,7 +62,9 @@ function countRow(
   const watermarkMs = watermarks?.beforeMs[row] ?? Number.NEGATIVE_INFINITY;
   if (endMs <= watermarkMs) {
     const closed = `its window must be open: it closed at ${new Date(endMs).toISOString()}`;
-    throw new RejectedError("LATE_RECORD", `Cannot count a record of ${new Date(timeMs).toISOString()} as ${closed}`);
+    const reason = `Cannot count a record of ${new Date(timeMs).toISOString()} as ${closed}`;
+    out.late(row, reason, { startMs, endMs });
+    return;
   }
   const name = `${endMs}/${key}`;
   const counted = counts.get(name) as number | undefined;

@@ -2,7 +2,7 @@
  * Joins the records of two streams by key, where their event times lie close together:
  * `join: {on: {orders: event.id, payments: event.order}, within: 10m}`. Each pair emits `{orders: ..., payments: ...}` once,
  * when the later one of the two is read. A record is kept until nothing that fits is expected. A record from before the
- * watermark is set aside as `LATE_RECORD`, as its partner may be gone.
+ * watermark is late, as its partner may be gone.
  */
 import { InvariantError, RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
@@ -45,7 +45,8 @@ export function joinStep({ on, within }: JoinSettings, where: string, compile: E
         }
         const event = batch.events[row] as Event;
         const key = keyText(keyOf(event, context), `${where}.on.${context.stream}`);
-        refuseLate(batch, row);
+        const late = latenessOf(batch, row);
+        if (late !== undefined) return out.late(row, late);
         const timeMs = Math.floor(batch.timesMs[row] as number);
         for (const match of matchesOf(kept, 1 - side, key, timeMs, within)) {
           out.emit(row, pairOf(streams, context.stream, event, match));
@@ -81,13 +82,11 @@ function* matchesOf(kept: KeyedState, side: number, key: string, timeMs: number,
 const pairOf = (streams: readonly string[], stream: string, event: Event, match: Event): Event =>
   Object.fromEntries(streams.map((one) => [one, one === stream ? event : match]));
 
-function refuseLate({ timesMs, watermarks }: StepBatch, row: number): void {
+/** Why the record is late; undefined where it is not. */
+function latenessOf({ timesMs, watermarks }: StepBatch, row: number): string | undefined {
   const timeMs = timesMs[row] as number;
   const watermarkMs = watermarks?.beforeMs[row] ?? Number.NEGATIVE_INFINITY;
-  if (timeMs >= watermarkMs) return;
+  if (timeMs >= watermarkMs) return undefined;
   const [time, watermark] = [timeMs, watermarkMs].map((ms) => new Date(ms).toISOString());
-  throw new RejectedError(
-    "LATE_RECORD",
-    `Cannot join a record of ${time} as the watermark must not have passed: current value is ${watermark}`,
-  );
+  return `Cannot join a record of ${time} as the watermark must not have passed: current value is ${watermark}`;
 }

@@ -14,7 +14,7 @@ import { InputWatermark, TIME_DEFAULTS } from "../../../actors/pipeline/watermar
 import { ConfigurationError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
-import { toJsonValue } from "../../../protocols/values/json_values.ts";
+import { fromJsonValue, toJsonValue } from "../../../protocols/values/json_values.ts";
 import { type Problem, readYaml } from "../../../supervisors/configuration/configuration.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
 import { nearest } from "../../../supervisors/configuration/nearest_word.ts";
@@ -26,6 +26,8 @@ export interface PipelineTest {
   readonly given: readonly Event[];
   /** The expected outputs of all given events, in order. */
   readonly expect?: readonly Event[];
+  /** The expected events of named outputs, in order; an output without events is left out. Default: there are none. */
+  readonly expectOutputs?: Readonly<Record<string, readonly Event[]>>;
   /** Set if every given event must be set aside, with this text in its reason. */
   readonly expectFailure?: string;
   readonly at?: {
@@ -58,6 +60,7 @@ const TESTS_SCHEMA = {
           pipeline: { type: "string" },
           given: events,
           expect: events,
+          expectOutputs: { type: "object", additionalProperties: { ...events, minItems: 1 } },
           expectFailure: { type: "string" },
           at: {
             type: "object",
@@ -95,6 +98,13 @@ export async function readPipelineTests(text: string, configuration: Configurati
     if ((test.expect === undefined) === (test.expectFailure === undefined)) {
       refuse("expect", "a test must have exactly one of expect and expectFailure");
     }
+    for (const key of ["given", "expect", "expectOutputs"] as const) {
+      try {
+        fromJsonValue(test[key]); // in place
+      } catch (error) {
+        refuse(key, reasonOf(error));
+      }
+    }
     return { ...test, line: read.lineAt(["tests", index]) };
   });
   return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", tests };
@@ -104,7 +114,7 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
   const pipeline = configuration.pipelines[test.pipeline];
   if (pipeline === undefined) return { kind: "failed", reason: `there is no pipeline ${test.pipeline}` };
   const steps = pipeline.steps as unknown as readonly StepSettings[];
-  const compiled = await compilePipeline(test.pipeline, steps, configuration.folder);
+  const compiled = await compilePipeline(test.pipeline, steps, configuration.folder, Object.keys(pipeline.outputs));
   const timeOf = eventTimeReader(configuration.streams[pipeline.from]?.eventTime);
   const { partition = 0, offset = 0, epoch = 1, timeMs = 0 } = test.at ?? {};
   // Each test begins with fresh steps, without state.
@@ -140,8 +150,19 @@ function judge(test: PipelineTest, results: readonly PipelineResult[]): TestOutc
   }
   const actual = toJsonValue(results.flatMap((result) => (result.kind === "outputs" ? result.events : [])));
   const expected = toJsonValue(test.expect);
-  if (isDeepStrictEqual(actual, expected)) return { kind: "passed" };
-  return { kind: "failed", reason: "the outputs differ", expected, actual };
+  if (!isDeepStrictEqual(actual, expected)) return { kind: "failed", reason: "the outputs differ", expected, actual };
+  const actualNamed = toJsonValue(namedOf(results));
+  const expectedNamed = toJsonValue(test.expectOutputs ?? {});
+  if (isDeepStrictEqual(actualNamed, expectedNamed)) return { kind: "passed" };
+  return { kind: "failed", reason: "the named outputs differ", expected: expectedNamed, actual: actualNamed };
+}
+
+function namedOf(results: readonly PipelineResult[]): Readonly<Record<string, readonly Event[]>> {
+  const named = new Map<string, readonly Event[]>();
+  for (const { output, event } of results.flatMap((result) => (result.kind === "outputs" && result.named) || [])) {
+    named.set(output, [...(named.get(output) ?? []), event]);
+  }
+  return Object.fromEntries(named);
 }
 
 function judgeFailure(text: string, results: readonly PipelineResult[]): TestOutcome {

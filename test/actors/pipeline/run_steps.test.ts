@@ -1,7 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { OUTPUTS_PER_RECORD_MAX, runSteps, type StepOutputs } from "../../../actors/pipeline/run_steps.ts";
+import { OUTPUTS_PER_RECORD_MAX, runSteps } from "../../../actors/pipeline/run_steps.ts";
 import type { Step } from "../../../actors/pipeline/step.ts";
+import { outputsTo, type StepOutputs } from "../../../actors/pipeline/step_outputs.ts";
 import { batchOf } from "../../conformance/steps/step_suite.ts";
 
 const batch = batchOf([{ n: 0 }, { n: 1 }, { n: 2 }], 10, [5, 6, 7]);
@@ -59,6 +60,106 @@ test("a record with too many outputs is set aside by itself, however many steps 
   const { rows, failures } = run(twice, many);
   assert.equal(rows, [0, 0, 2, 2]);
   assert.match(failures.get(1)?.reason ?? "", /at most 1000 outputs: current value is 1002/);
+});
+
+/** The steps on the batch, with sinks for the outputs `odd` and `late`. */
+const runNamed = (...steps: Step["run"][]): StepOutputs =>
+  runSteps(
+    steps.map((one) => ({ run: one })),
+    batch,
+    undefined,
+    new Set(["odd", "late"]),
+  ) as StepOutputs;
+
+const listed = ({ events, rows, names }: StepOutputs) => events.map((event, at) => [rows[at], names?.get(at), event]);
+
+test("an event for a named output passes the steps behind, and lies behind the main outputs of its record (step T4)", () => {
+  const routed: Step["run"] = ({ events }, out) => {
+    for (const [row, event] of events.entries()) {
+      if (event.n === 1) out.emitTo("odd", row, event);
+      if (event.n === 2) out.emitTo("even", row, event); // no sink takes it
+      out.emit(row, event);
+    }
+  };
+  assert.equal(listed(runNamed(routed, twice)), [
+    [0, undefined, { n: 0 }],
+    [0, undefined, { again: 0 }],
+    [1, undefined, { n: 1 }],
+    [1, undefined, { again: 1 }],
+    [1, "odd", { n: 1 }],
+    [2, undefined, { n: 2 }],
+    [2, undefined, { again: 2 }],
+  ]);
+});
+
+test("a record that a later step rejects has no named output either (step T1)", () => {
+  const routed: Step["run"] = ({ events }, out) => {
+    for (const [row, event] of events.entries()) {
+      out.emitTo("odd", row, event);
+      out.emit(row, event);
+    }
+  };
+  const rejecting: Step["run"] = ({ events }, out) => {
+    for (const [row, event] of events.entries()) if (event.n === 1) out.reject(row, "one");
+  };
+  const found = runNamed(routed, rejecting);
+  assert.equal(listed(found), [
+    [0, "odd", { n: 0 }],
+    [2, "odd", { n: 2 }],
+  ]);
+  assert.is(found.failures.get(1)?.reason, "one");
+});
+
+test("a late record goes to its output once, with its own event, however many events a step has made of it", () => {
+  const late: Step["run"] = ({ events }, out) => {
+    for (const [row, event] of events.entries()) {
+      if (event.n === 1 || event.again === 1) out.late(row, "too late", { startMs: 0, endMs: 1_000 });
+      else out.emit(row, event);
+    }
+  };
+  const window = { windowStart: new Date(0), windowEnd: new Date(1_000) };
+  const found = listed(runNamed(twice, late));
+  assert.equal(found[2], [1, "late", { event: { n: 1 }, stream: "readings", reason: "late", ...window }]);
+  assert.equal(
+    found.map(([row]) => row),
+    [0, 0, 1, 2, 2],
+  );
+  const { rows, failures } = run(twice, late);
+  assert.equal(rows, [0, 0, 2, 2], "without a sink for it, the record is set aside");
+  assert.equal([...failures], [[1, { code: "LATE_RECORD", path: "", reason: "too late" }]]);
+});
+
+test("named outputs count among the outputs of their record", () => {
+  const many: Step["run"] = ({ events }, out) => {
+    for (const [row, event] of events.entries())
+      for (let times = 0; times <= OUTPUTS_PER_RECORD_MAX; times += 1) if (event.n === 1) out.emitTo("odd", row, event);
+  };
+  const { rows, failures } = runNamed(many);
+  assert.equal([rows, [...failures.keys()]], [[], [1]]);
+});
+
+test("the sinks of a name take its outputs alone, and those of `to` the failures too", () => {
+  const mixed: Step["run"] = ({ events }, out) => {
+    for (const [row, event] of events.entries()) {
+      if (event.n === 0) out.reject(row, "zero");
+      else {
+        out.emit(row, event);
+        out.emitTo("odd", row, { odd: event.n });
+      }
+    }
+  };
+  const found = runNamed(mixed);
+  const [main, odd] = [outputsTo(undefined, found), outputsTo("odd", found)];
+  assert.equal(listed(main), [
+    [1, undefined, { n: 1 }],
+    [2, undefined, { n: 2 }],
+  ]);
+  assert.equal(listed(odd), [
+    [1, undefined, { odd: 1 }],
+    [2, undefined, { odd: 2 }],
+  ]);
+  assert.equal([[...main.failures.keys()], [...odd.failures.keys()]], [[0], []]);
+  assert.equal(listed(outputsTo("odd", run(twice))), []);
 });
 
 test("rows that do not ascend are a fault of the step", () => {

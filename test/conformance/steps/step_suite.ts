@@ -1,14 +1,14 @@
 /**
- * The suite of every step (step.ts): results that never depend on the cut of records into batches, rows that ascend, and
- * failures that stay with their record. A step of a user's own can run it too.
+ * The suite of every step (step.ts): results, named outputs included, that never depend on the cut of records into batches,
+ * rows that ascend, and failures that stay with their record. A step of a user's own can run it too.
  */
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { KeyedState } from "../../../actors/pipeline/keyed_state.ts";
 import { freshTables, type Pipeline } from "../../../actors/pipeline/pipeline.ts";
-import { NO_ROW } from "../../../actors/pipeline/run_steps.ts";
 import type { StepBatch } from "../../../actors/pipeline/step.ts";
+import { NO_ROW } from "../../../actors/pipeline/step_outputs.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
 
@@ -26,7 +26,7 @@ const PARTITION = { stream: "readings", partition: partitionId(0) };
 const RECORDS_MAX = 40;
 const OUT_OF_ORDER_MS = 10_000;
 
-/** Everything that a step makes of records: each output with its record, each failure, and the state at the end. */
+/** Everything that a step makes of records: each output with its record and name, each failure, and the state at the end. */
 async function resultsOf(pipeline: Pipeline, batches: readonly StepBatch[]): Promise<unknown[]> {
   const kept = new Map<string, KeyedState>();
   const tables = freshTables();
@@ -38,9 +38,10 @@ async function resultsOf(pipeline: Pipeline, batches: readonly StepBatch[]): Pro
   const outputs: unknown[] = [];
   const failed: unknown[] = [];
   for (const batch of batches) {
-    const { events, rows, failures, fired } = await instance.run(batch);
+    const { events, rows, failures, fired, names } = await instance.run(batch);
     for (const [at, row] of rows.entries()) {
-      outputs.push([row === NO_ROW ? "a timer" : batch.positions[row]?.offset, events[at], fired?.get(at)?.timeMs]);
+      const from = row === NO_ROW ? "a timer" : batch.positions[row]?.offset;
+      outputs.push([from, events[at], fired?.get(at)?.timeMs, names?.get(at)]);
     }
     for (const [row, { code, reason }] of failures) failed.push([batch.positions[row]?.offset, code, reason]);
     const ofRecords = rows.filter((row) => row !== NO_ROW);
@@ -56,6 +57,27 @@ async function resultsOf(pipeline: Pipeline, batches: readonly StepBatch[]): Pro
   }
   const state = [...kept].map(([name, table]) => [name, [...table.scan()]]);
   return [outputs, failed, instance.snapshot(), state];
+}
+
+/** The named outputs that the step uses for `batches` batches of random records. */
+export async function namesUsed(harness: StepHarness, batches: number): Promise<ReadonlySet<string>> {
+  const used = new Set<string>();
+  const given = fc.sample(fc.array(fc.tuple(harness.events, fc.integer({ min: 0, max: 100_000 })), { minLength: 20 }), {
+    numRuns: batches,
+    seed: 1,
+  });
+  const pipeline = await harness.compile();
+  for (const one of given) {
+    const whole = batchOf(
+      one.map(([event]) => event),
+      0,
+      one.map(([, timeMs]) => timeMs),
+      harness.streams,
+    );
+    const { names } = await pipeline.instantiate(PARTITION, freshTables()).run(whole);
+    for (const name of names?.values() ?? []) used.add(name);
+  }
+  return used;
 }
 
 /** Records in one batch, with the watermarks that event times in any order cause. */

@@ -60,4 +60,43 @@ pipelines: { one: { from: a, to: [out] }, two: { from: a, to: [{ sink: out, as: 
   await checkSink("out", { ...loaded.configuration, own, pipelines: { one } }, "/");
 });
 
+const COUNT = "{ count: { by: event.k, every: 1m } }";
+const withOutputs = (outputs: string, steps = COUNT, from = "a", more = "") => `streams: { a: {}, b: {} }
+sinks: { out: { type: stdout }, late: { type: stdout }, to_a: { type: stream, stream: a }, to_b: { type: stream, stream: b } }
+pipelines: { p: { from: ${from}, steps: [${steps}], to: [out], outputs: ${outputs} } ${more} }
+`;
+
+test("the sinks of a named output are those of the configuration, under names like those of `to`", async () => {
+  const loaded = await check(withOutputs("{ late: [late, { sink: out, as: late }] }"));
+  if (loaded.kind !== "loaded") throw new Error(JSON.stringify(loaded.problems));
+  assert.equal(loaded.configuration.pipelines.p?.outputs, { late: [{ sink: "late" }, { sink: "out", as: "late" }] });
+  const reasonOf = async (text: string) => {
+    const [problem] = await problemsOf(text);
+    return `${problem?.path}: ${problem?.reason}`;
+  };
+  assert.match(
+    await reasonOf(withOutputs("{ late: [lat] }")),
+    /^\/pipelines\/p\/outputs\/late\/0: unknown sink lat: did you mean late/,
+  );
+  assert.match(
+    await reasonOf(withOutputs("{ late: [out] }")),
+    /outputs\/late\/0: sink out is fed from stream a by pipeline p already: give this delivery a name of its own/,
+  );
+  const circle = withOutputs("{ late: [to_b] }", COUNT, "a", ", back: { from: b, to: [to_a] }");
+  assert.match(await reasonOf(circle), /stream a leads back to itself/);
+  assert.match(await reasonOf(withOutputs("{ late: [] }")), /must NOT have fewer than 1 items/);
+});
+
+test("an output that no step has is refused, with the outputs that the steps have", async () => {
+  const reasonsOf = async (text: string) => (await problemsOf(text)).map(({ path, reason }) => `${path}: ${reason}`);
+  assert.equal(await reasonsOf(withOutputs("{ later: [late] }")), [
+    "/pipelines/p/outputs/later: unknown output later: the steps have [late]",
+  ]);
+  assert.equal(await reasonsOf(withOutputs("{ late: [late] }", "")), [
+    "/pipelines/p/outputs/late: unknown output late: the steps have no named outputs",
+  ]);
+  const merged = withOutputs("{ late: [late] }", "", "[a, b]");
+  assert.equal(await reasonsOf(merged), [], "records of merged streams may come from the future");
+});
+
 test.run();

@@ -15,7 +15,7 @@ export interface FakeStep {
 export function fakePipeline(name: string, instantiate: (tables: StateTables) => FakeStep): Pipeline {
   const keepsTables = instantiate.length > 0;
   return {
-    ...{ name, isDeterministic: false, usesTime: false, keepsTables, steps: [] },
+    ...{ name, isDeterministic: false, usesTime: false, keepsTables, steps: [], outputs: new Set<string>() },
     run: () => {
       throw new Error("Cannot run the pipeline by itself as it must be instantiated for one partition");
     },

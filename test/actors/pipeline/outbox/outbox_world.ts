@@ -8,9 +8,15 @@ import { createMemoryLog } from "../../../../actors/log/embedded/memory_log.ts";
 import type { Claim, Log } from "../../../../actors/log/log.ts";
 import { recordsOf } from "../../../../actors/log/stored_records.ts";
 import { OwnedFeed } from "../../../../actors/partition/owned_feed.ts";
+import { LATE_OUTPUT, lateEvent } from "../../../../actors/pipeline/late_event.ts";
 import { type OtherInput, outboxActor, outboxChannel } from "../../../../actors/pipeline/outbox_actor.ts";
 import type { OutboxRecord } from "../../../../actors/pipeline/outbox_record.ts";
-import { compilePipeline, freshTables, type Pipeline } from "../../../../actors/pipeline/pipeline.ts";
+import {
+  compilePipeline,
+  freshTables,
+  type Pipeline,
+  type StepSettings,
+} from "../../../../actors/pipeline/pipeline.ts";
 import { InputWatermark } from "../../../../actors/pipeline/watermark.ts";
 import { UnavailableError } from "../../../../protocols/errors.ts";
 import type { Event } from "../../../../protocols/event.ts";
@@ -53,37 +59,36 @@ export interface Plan {
 export interface Subject {
   readonly name: string;
   readonly streams: readonly string[];
+  readonly step: "count" | "join";
+  /** Whether late records have an output of their own; otherwise they are set aside. */
+  readonly hasLate: boolean;
   compile(): Promise<Pipeline>;
 }
 
-export const COUNT: Subject = {
-  name: "count",
-  streams: ["readings"],
-  compile: () =>
-    compilePipeline(
-      "count",
-      [
-        { filter: "event.kind != 'dropped'" },
-        { count: { by: "event.key", every: EVERY_MS } },
-        { map: { after: "offset" }, keep: true },
-      ],
-      ".",
-    ),
-};
+const COUNT_STEPS: readonly StepSettings[] = [
+  { filter: "event.kind != 'dropped'" },
+  { count: { by: "event.key", every: EVERY_MS } },
+  { map: { after: "offset" }, keep: true },
+];
+const JOIN_STEPS: readonly StepSettings[] = [
+  { filter: "event.kind != 'dropped'" },
+  { join: { on: { orders: "event.key", payments: "event.key" }, within: WITHIN_MS } },
+];
 
-export const JOIN: Subject = {
-  name: "join",
-  streams: ["orders", "payments"],
-  compile: () =>
-    compilePipeline(
-      "join",
-      [
-        { filter: "event.kind != 'dropped'" },
-        { join: { on: { orders: "event.key", payments: "event.key" }, within: WITHIN_MS } },
-      ],
-      ".",
-    ),
-};
+const countSubject = (outputs: readonly string[]): Subject => ({
+  ...{ name: "count", streams: ["readings"], step: "count", hasLate: outputs.length > 0 },
+  compile: () => compilePipeline("count", COUNT_STEPS, ".", outputs),
+});
+const joinSubject = (outputs: readonly string[]): Subject => ({
+  ...{ name: "join", streams: ["orders", "payments"], step: "join", hasLate: outputs.length > 0 },
+  compile: () => compilePipeline("join", JOIN_STEPS, ".", outputs),
+});
+
+export const COUNT = countSubject([]);
+export const JOIN = joinSubject([]);
+/** The same pipelines, with sinks for their late records. */
+export const LATE_COUNT = countSubject([LATE_OUTPUT]);
+export const LATE_JOIN = joinSubject([LATE_OUTPUT]);
 
 /** A record as it was appended. */
 export interface Input {
@@ -307,15 +312,20 @@ export async function reference(inputs: readonly Input[], subject: Subject): Pro
   for (const { stream, at, event, timeMs, appendedAtMs } of merged(inputs, subject.streams)) {
     const beforeMs = [leastMs()];
     if (watermarks.get(stream)?.see(timeMs, appendedAtMs) !== true) {
-      outputs.push({ timeMs, failed: { code: "FUTURE_RECORD", path: "", reason: "", event } });
+      if (pipeline.outputs.has(LATE_OUTPUT)) {
+        outputs.push({ timeMs, event: lateEvent({ event, stream, reason: "future" }), output: LATE_OUTPUT });
+      } else outputs.push({ timeMs, failed: { code: "FUTURE_RECORD", path: "", reason: "", event } });
     } else {
       const marks = { beforeMs, after, endMs: leastMs() };
       const columns = { events: [event], positions: [at], timesMs: [timeMs], sources: [partitionOf(stream)] };
-      const { events, failures, fired } = await instance.run({ partition, ...columns, watermarks: marks });
+      const { events, failures, fired, names } = await instance.run({ partition, ...columns, watermarks: marks });
       const failure = failures.get(0);
       if (failure !== undefined) outputs.push({ timeMs, failed: { ...failure, event } });
-      for (const [index, one] of events.entries())
-        outputs.push({ timeMs: fired?.get(index)?.timeMs ?? timeMs, event: one });
+      for (const [index, one] of events.entries()) {
+        const output = names?.get(index);
+        const named = output === undefined ? {} : { output };
+        outputs.push({ timeMs: fired?.get(index)?.timeMs ?? timeMs, event: one, ...named });
+      }
     }
     after = at;
   }
