@@ -147,6 +147,7 @@ function requestOf(
   const name =
     options.name ??
     nameOf(first, into)
+      .replaceAll("@", ":") // no name of a sink holds a colon
       .replaceAll(/[^A-Za-z0-9_.:-]+/g, "-")
       .slice(0, NODE_NAME_LENGTH_MAX);
   const places = { from: onNode(from), to: onNode(to) };

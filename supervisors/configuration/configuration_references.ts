@@ -5,6 +5,7 @@ import { type LineAt, type Problem, problemAt } from "./configuration_problem.ts
 import { auditStreamName, type KnownKinds, type Raw, streamsOf, targetsOf } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
 import { securityProblems } from "./configuration_security.ts";
+import { computesOnce } from "./configuration_steps.ts";
 import { nearest } from "./nearest_word.ts";
 import { STREAM_SCHEMA } from "./stream_schema.ts";
 
@@ -63,7 +64,7 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
   if (raw.cluster !== undefined && raw.log?.type !== "redis") {
     refuse(["cluster"], `nodes of a cluster share a log of type redis: log.type is ${raw.log?.type ?? "lmdb"}`);
   }
-  return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
+  return [...problems, ...sharedSinkProblems(raw, at), ...crowdProblems(raw, at), ...cycleProblems(raw, at)];
 }
 
 /** A stream with two schemas is refused, as one of them would be ignored. */
@@ -105,6 +106,22 @@ function sharedSinkProblems(raw: Raw, at: LineAt): Problem[] {
       return [problemAt(at, ["pipelines", name, ...place], `${known}: ${mend}`)];
     }),
   );
+}
+
+/** The deliveries and outboxes of a partition are children of one supervising actor, which may have this many, and some room. */
+const DELIVERIES_MAX = 90;
+
+function crowdProblems(raw: Raw, at: LineAt): Problem[] {
+  const counts = new Map<string, number>();
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) => {
+    const [first = ""] = streamsOf(pipeline.from);
+    const before = counts.get(first) ?? 0;
+    const count = before + targetsOf(pipeline).length + (computesOnce(pipeline) ? 1 : 0);
+    counts.set(first, count);
+    if (before > DELIVERIES_MAX || count <= DELIVERIES_MAX) return [];
+    const must = `stream ${first} must have at most ${DELIVERIES_MAX} deliveries, with one more for each pipeline that computes once`;
+    return [problemAt(at, ["pipelines", name, "to"], `${must}: current value is ${count}`)];
+  });
 }
 
 /** A pipeline whose derived streams lead back to its own input would run for ever (E19). */

@@ -40,6 +40,13 @@ export function stepProblems(raw: Raw, at: LineAt): Problem[] {
   );
 }
 
+const DETERMINISTIC_KINDS: ReadonlySet<string> = new Set(["filter", "map"]);
+
+/** Whether the pipeline runs once, into an outbox, and not once for each of its sinks (E13). */
+export const computesOnce = ({ from, steps = [] }: Pick<NonNullable<Raw["pipelines"]>[string], "from" | "steps">) =>
+  streamsOf(from).length > 1 ||
+  steps.some((step) => Object.keys(STEP_KEYS).some((kind) => kind in step && !DETERMINISTIC_KINDS.has(kind)));
+
 /** Refuses an output that no step of its pipeline has: its sinks would never get an event. */
 export function outputProblems(raw: Raw, at: LineAt): Problem[] {
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, { from, steps = [], outputs = {} }]) => {

@@ -32,6 +32,7 @@ export const TIME_SCHEMA = object(
 const deliverTo = {
   type: "array",
   minItems: 1,
+  maxItems: 90,
   items: {
     type: ["string", "object"],
     pattern: name.pattern,

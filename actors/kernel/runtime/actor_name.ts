@@ -3,8 +3,8 @@ import { invariant } from "../../../protocols/errors.ts";
 
 /** Children of one actor. nact copies the map of children in each turn; beyond this the copies cost more than the turns. */
 export const CHILDREN_MAX = 100;
-/** Characters of one name. Names appear in paths, metrics and logs. */
-const NAME_CHARACTERS_MAX = 200;
+/** Characters of one name. Names appear in paths, metrics and logs. The longest are those of a replay's deliveries, 345. */
+const NAME_CHARACTERS_MAX = 400;
 
 /** Throws `InvariantError` for a name that is invalid or in use, and where the parent has `CHILDREN_MAX` children. */
 export function checkName(name: string, siblings: ReadonlyMap<string, unknown>): void {

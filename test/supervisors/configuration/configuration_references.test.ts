@@ -60,6 +60,21 @@ pipelines: { one: { from: a, to: [out] }, two: { from: a, to: [{ sink: out, as: 
   await checkSink("out", { ...loaded.configuration, own, pipelines: { one } }, "/");
 });
 
+test("a stream has a bounded number of deliveries, as one supervising actor has them all", async () => {
+  const text = (names: number, steps: string) => `streams: { a: {}, b: {} }
+sinks: { out: { type: stdout } }
+pipelines:
+  one: { from: a, to: [${Array.from({ length: 45 }, (_, n) => `{ sink: out, as: x${n} }`).join()}] }
+  two: { from: a, steps: [${steps}], to: [${Array.from({ length: names }, (_, n) => `{ sink: out, as: y${n} }`).join()}] }
+  other: { from: b, to: [out] }
+`;
+  const reasonOf = async (names: number, steps: string) => (await problemsOf(text(names, steps)))[0]?.reason;
+  assert.is(await reasonOf(45, "{ filter: event.n > 0 }"), undefined);
+  const must = "stream a must have at most 90 deliveries, with one more for each pipeline that computes once";
+  assert.is(await reasonOf(46, ""), `${must}: current value is 91`);
+  assert.is(await reasonOf(45, COUNT), `${must}: current value is 91`, "an outbox is an actor too");
+});
+
 const COUNT = "{ count: { by: event.k, every: 1m } }";
 const withOutputs = (outputs: string, steps = COUNT, from = "a", more = "") => `streams: { a: {}, b: {} }
 sinks: { out: { type: stdout }, late: { type: stdout }, to_a: { type: stream, stream: a }, to_b: { type: stream, stream: b } }
