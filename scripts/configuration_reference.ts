@@ -64,7 +64,8 @@ A step may emit events to a named output, past the steps behind it. \`outputs\` 
 | \`late\` | \`count\`, \`join\`, pipelines that read several streams | \`{event, stream, reason}\`: the record's own event as its stream holds it, and \`late\` or \`future\`; for a window that a \`count\` has closed also \`{windowStart, windowEnd}\` |
 
 Events of named outputs are stored with the others in one call, and are delivered as exactly. Without sinks for \`late\`, such records are set aside by the
-sinks of \`to\`. A record on which a step fails is set aside by the sinks of \`to\` alone.
+sinks of \`to\`. A record on which a step fails is set aside by the sinks of \`to\` alone. Once an output is taken out of the configuration, its events that
+are not delivered yet stay undelivered.
 `;
 
 const DELIVERIES = `### Several pipelines into one sink

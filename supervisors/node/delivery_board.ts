@@ -2,7 +2,7 @@
 import type { Channel } from "../../actors/log/log.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
-import { type DeliveryTarget, deliveryText, lettersChannel } from "../../actors/sinks/delivery/delivery_names.ts";
+import { type DeliveryTarget, deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 
 export type DeliveryState = "opening" | "delivering" | "retrying" | "fenced" | "stopped";
@@ -151,7 +151,7 @@ export class DeliveryBoard {
   }
 }
 
-function lettersIn(feed: PartitionFeed, { sink, ...of }: DeliveryTarget): number {
-  const { firstOffset, endOffset } = feed.bounds(lettersChannel({ ...of, name: sink }));
+function lettersIn(feed: PartitionFeed, target: DeliveryTarget): number {
+  const { firstOffset, endOffset } = feed.bounds(`dead_letters/${deliveryText(target)}`);
   return endOffset - firstOffset;
 }

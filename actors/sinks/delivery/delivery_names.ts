@@ -30,7 +30,8 @@ export interface DeliveryIdentity {
 }
 
 /** The name of the delivery, whichever replay it belongs to. */
-export const nameOf = ({ name, ...of }: DeliveryIdentity): string => deliveryText({ ...of, sink: name });
+export const nameOf = ({ name, as }: DeliveryIdentity): string =>
+  deliveryText(as === undefined ? { sink: name } : { sink: name, as });
 
 /** Names the delivery, unlike any other delivery of the partition. */
 const deliveryId = (of: DeliveryIdentity): string =>

@@ -75,6 +75,19 @@ pipelines:
   assert.is(await reasonOf(45, COUNT), `${must}: current value is 91`, "an outbox is an actor too");
 });
 
+test("two sinks of one place are refused where they share any of their streams", async () => {
+  const loaded = await check(`streams: { a: {}, b: {} }
+sinks: { one: { type: file, directory: /x }, two: { type: file, directory: /x } }
+pipelines: { p: { from: a, to: [one] }, q: { from: b, to: [one] }, r: { from: b, to: [two] } }
+`);
+  if (loaded.kind !== "loaded") throw new Error(JSON.stringify(loaded.problems));
+  const refused = await checkSink("two", loaded.configuration, undefined).catch((error: Error) => error.message);
+  assert.match(String(refused), /sink one writes the same stream there/);
+  const { p, r } = loaded.configuration.pipelines;
+  if (p === undefined || r === undefined) throw new Error("no pipelines");
+  await checkSink("two", { ...loaded.configuration, pipelines: { p, r } }, undefined);
+});
+
 const COUNT = "{ count: { by: event.k, every: 1m } }";
 const withOutputs = (outputs: string, steps = COUNT, from = "a", more = "") => `streams: { a: {}, b: {} }
 sinks: { out: { type: stdout }, late: { type: stdout }, to_a: { type: stream, stream: a }, to_b: { type: stream, stream: b } }
