@@ -29,7 +29,7 @@ test("sinks of a pipeline that runs once for each sink take the outputs of their
   const later = { ...atOnce, run: async () => atOnce.run() };
   for (const pipeline of [atOnce, later]) {
     const seen = async (output: string | undefined) => {
-      const found: StepsResults = await directInput(pipeline, () => 0, output).run(batch);
+      const found: StepsResults = await directInput(pipeline, { timeOf: () => 0 }, output).run(batch);
       return [found.events, found.rows, [...found.failures.keys()]];
     };
     assert.equal(await seen(undefined), [[{ n: 3 }], [2], [1]]);
