@@ -20,6 +20,8 @@ const OPERATIONS = [
   "sink position",
   "sink write",
   "sink rewind",
+  "source read",
+  "source acknowledge",
 ] as const;
 
 /** Events that occur within some hundred seeds. */
@@ -68,6 +70,9 @@ export const EXPECTED_SOON: readonly string[] = [
   "read: truncated",
   "records lost with a tail",
   "sink: misplaced",
+  "source: a message was handed out again",
+  "source: a shard of the queue was opened",
+  "source: a shard of the topic was opened",
   "the subscriber was told truncated",
 ];
 

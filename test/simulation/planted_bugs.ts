@@ -3,12 +3,16 @@
  * does not notice one of them proves nothing.
  */
 import type { AppendBatch, AppendOutcome, AppendResult, Log } from "../../actors/log/log.ts";
+import type { NamedItem, SourceBatch, SourceReader } from "../../actors/sources/source.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { InvariantError } from "../../protocols/errors.ts";
 import { offset } from "../../protocols/position.ts";
 import { lastSequence, type Sequence, sequenceCount } from "../../protocols/sequence.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/wire/frames.ts";
+import type { WrapReader } from "./parts/node_sources.ts";
 import type { WrapLog } from "./parts/simulated_log.ts";
+import type { AnyReader } from "./parts/simulated_places.ts";
 import type { Plant } from "./simulation.ts";
 
 /** A log with some methods replaced. The others are called on the true log. */
@@ -34,7 +38,24 @@ const mapOutcomes = (result: AppendResult, map: (outcome: AppendOutcome) => Appe
   outcomes: result.outcomes.map(map),
 });
 
+/** A reader of a place that acknowledges each batch as soon as it has read it. */
+const acknowledgingAtOnce: WrapReader = (reader) => {
+  const { read, acknowledge, close } = reader as SourceReader<NamedItem>;
+  async function* readOn(signal: AbortSignal): AsyncIterable<SourceBatch<NamedItem>> {
+    for await (const batch of read(signal)) {
+      await acknowledge?.(batch);
+      yield batch;
+    }
+  }
+  return { read: readOn, close } as AnyReader;
+};
+
+const isPageOfIds = (key: string): boolean => /^source\/.*\/ids\/\d+$/.test(key);
+
 let attempts = 0;
+
+/** By this time, in ms, a batch has been stored. */
+const IDS_LATE_MS = 60;
 
 export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
   "an append is acknowledged before the log has answered": {
@@ -243,6 +264,27 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
   "a sink's cursor is moved by another sink": { sinks: { sharesPosition: true } },
   "a sink checks neither fence nor predecessor": { sinks: { hasNoFence: true, hasNoPredecessorCheck: true } },
   "a sink's position is compared without its epoch": { sinks: { answersPositionInOwnEpoch: true } },
+  "a message is acknowledged before it is durable (source I4)": { wrapReader: acknowledgingAtOnce },
+  "message ids are forgotten at a restart (decision 0015)": {
+    wrapLog: replacing((log) => ({
+      readMetadata: async (key) => {
+        const found = await log.readMetadata(key);
+        if (found === undefined || !isPageOfIds(key)) return found;
+        const page = { ...decodeTrustedEvents(found.value)[0], ids: new Uint8Array(0), partitions: [] };
+        return { ...found, value: encodeEvents([page], { asRecords: false }) };
+      },
+    })),
+  },
+  "message ids are stored after their batch (named sender N2)": {
+    wrapNodeLog: (log, node) =>
+      replacing(() => ({
+        writeMetadata: (key, value, expectedVersion) => {
+          if (!isPageOfIds(key)) return log.writeMetadata(key, value, expectedVersion);
+          node.world.after(IDS_LATE_MS, () => log.writeMetadata(key, value, expectedVersion).catch(() => undefined));
+          return Promise.resolve(expectedVersion + 1);
+        },
+      }))(log, node),
+  },
   "a producer forgets events in doubt": { forgetsInDoubt: true },
   "a producer sends again under fresh sequences": { wrapConnect: (connect) => freshSequences(connect) },
 };

@@ -12,6 +12,7 @@ import { Endpoint } from "./parts/simulated_endpoint.ts";
 import type { WrapLog } from "./parts/simulated_log.ts";
 import { SimulatedNetwork } from "./parts/simulated_network.ts";
 import { type NodeParts, SimulatedNode } from "./parts/simulated_node.ts";
+import { type PlaceKind, SimulatedPlace } from "./parts/simulated_places.ts";
 import { SinkModel } from "./parts/simulated_sink.ts";
 import { ReplayableFile } from "./parts/simulated_source.ts";
 import { SINKS, SimulatedStore, STREAM } from "./parts/simulated_store.ts";
@@ -35,11 +36,13 @@ export class Scene {
   /** The pipeline of the next node; without one each sink runs the steps itself. */
   pipeline: Pipeline | undefined;
   node: SimulatedNode;
+  /** The place that a source of the setting reads. */
+  readonly place: SimulatedPlace | undefined;
   readonly #parts: NodeParts;
   #nodes = 0;
 
   constructor(world: World, inspect: Inspect, setting: Setting) {
-    const { tier = "fsync", pipeline, endpoint } = setting;
+    const { tier = "fsync", pipeline, endpoint, place } = setting;
     world.isChaos = false;
     this.endpoint = endpoint ?? new Endpoint();
     this.pipeline = pipeline;
@@ -49,12 +52,15 @@ export class Scene {
     const shared: never[] = [];
     this.sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, {}, shared));
     for (const sink of this.sinks) sink.readsOutbox = pipeline !== undefined;
+    const ledgers = { world, store: this.store, sent: this.sent, told: this.told };
+    this.place = place === undefined ? undefined : new SimulatedPlace(place, ledgers);
     this.#parts = {
       world,
       inspect,
       store: this.store,
       sinks: endpoint === undefined ? this.sinks : [endpoint],
       file: new ReplayableFile(),
+      places: this.place === undefined ? [] : [this.place],
       retention: { bytesMax: 1e9, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
       creditBytes: 1_000_000,
       isStoreRemote: true,
@@ -160,6 +166,7 @@ export interface Setting {
   readonly tier?: "fsync" | "everysec";
   readonly pipeline?: Pipeline;
   readonly endpoint?: Endpoint;
+  readonly place?: PlaceKind;
   readonly wrapLog?: WrapLog;
 }
 

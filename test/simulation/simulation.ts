@@ -10,11 +10,13 @@ import type { Position } from "../../protocols/position.ts";
 import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
 import type { LoggedEvent, SentEvent, Told } from "../support/checker.ts";
 import { type Evidence, judge, undelivered } from "./judgement.ts";
+import type { WrapReader } from "./parts/node_sources.ts";
 import type { Operation } from "./parts/recording.ts";
 import { makeEvent, Reader, Sender } from "./parts/simulated_clients.ts";
 import type { WrapLog } from "./parts/simulated_log.ts";
 import { SimulatedNetwork, type WrapConnect } from "./parts/simulated_network.ts";
 import { type NodeParts, SimulatedNode } from "./parts/simulated_node.ts";
+import { type PlaceLedgers, SimulatedPlace } from "./parts/simulated_places.ts";
 import { type SinkBugs, SinkModel } from "./parts/simulated_sink.ts";
 import { ReplayableFile } from "./parts/simulated_source.ts";
 import { SINKS, SimulatedStore } from "./parts/simulated_store.ts";
@@ -28,6 +30,7 @@ export interface Plant {
   readonly sinks?: SinkBugs;
   readonly wrapRecords?: NodeParts["wrapRecords"];
   readonly forgetsInDoubt?: boolean;
+  readonly wrapReader?: WrapReader;
   /** What the store does besides, when it loses its tail. */
   onTailLoss?(store: SimulatedStore): void;
 }
@@ -99,6 +102,12 @@ export function outcomeOf(world: World, log: readonly LoggedEvent[]): Outcome {
   return { seed, problems, counts, steps, faults, trace, dueFaults, history: told };
 }
 
+/** The place whose shards a source reads in half of the seeds. By the seed alone, so that the other seeds stay as they were. */
+export function placesOf(ledgers: PlaceLedgers): readonly SimulatedPlace[] {
+  const kind = ([["topic"], ["queue"]] as const)[ledgers.world.seed % 4]?.[0];
+  return kind === undefined ? [] : [new SimulatedPlace(kind, ledgers)];
+}
+
 class Simulation {
   readonly #world: World;
   readonly #plant: Plant;
@@ -113,6 +122,7 @@ class Simulation {
   readonly #parts: NodeParts;
   readonly #isTrimming: boolean;
   readonly #nodes: SimulatedNode[] = [];
+  readonly #places: readonly SimulatedPlace[];
   #fromFile = 0;
 
   constructor(world: World, inspecting: Inspect, plant: Plant) {
@@ -127,11 +137,14 @@ class Simulation {
     const onFull = random.chance(0.5) ? "refuse" : "trim";
     this.#isTrimming = isSmall && onFull === "trim";
     world.say(`tier ${this.#store.tier}, retention ${isSmall ? onFull : "large"}`);
+    this.#places = placesOf({ world, store: this.#store, sent: this.#sent, told: this.#told });
     this.#parts = {
       world,
       store: this.#store,
       sinks: this.#sinks,
       file: this.#file,
+      places: this.#places,
+      ...(plant.wrapReader === undefined ? {} : { wrapReader: plant.wrapReader }),
       inspect: inspecting,
       retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
       creditBytes: random.chance(0.3) ? 400 : 1_000_000,
@@ -171,6 +184,7 @@ class Simulation {
       for (const { partition } of this.#store.partitions) sender.send(true, partition);
     }
     this.#appendToFile();
+    for (const place of this.#places) for (const _shard of place.shards) this.#appendTo(place);
     await this.#drain("with fresh events");
     if (world.problems.length === 0) await this.#judge();
   }
@@ -178,6 +192,7 @@ class Simulation {
   /** Answers with what the log held. */
   end(): readonly LoggedEvent[] {
     this.#file.end();
+    for (const place of this.#places) place.end();
     return this.#store.ledger.flat();
   }
 
@@ -201,11 +216,23 @@ class Simulation {
       const open = this.#senders.reduce((sum, sender) => sum + sender.open, 0);
       const count = Math.min(1 + random.below(BURST_EVENTS_MAX), APPENDS_MIN - this.#appended - open);
       for (let at = 0; at < count; at += 1) {
-        if (random.chance(0.2)) this.#appendToFile();
+        if (random.chance(0.2)) this.#appendToSource();
         else this.#senders[random.below(this.#senders.length)]!.send();
       }
       this.#sendSoon();
     });
+  }
+
+  /** Events of sources go to the file, or in turn to the file and to the places. */
+  #appendToSource(): void {
+    const sources = [undefined, ...this.#places];
+    const place = sources[this.#sent.length % sources.length];
+    if (place === undefined) this.#appendToFile();
+    else this.#appendTo(place);
+  }
+
+  #appendTo(place: SimulatedPlace): void {
+    place.append((name) => ({ ...makeEvent(this.world, name), key: `k${this.world.random.below(5)}` }));
   }
 
   #appendToFile(): void {
@@ -340,7 +367,7 @@ class Simulation {
       ? "delivery"
       : name.startsWith("session")
         ? "session"
-        : name === "file"
+        : name === "file" || name.startsWith("shard-")
           ? "source"
           : actor.children.size > 0
             ? "supervisor"
@@ -393,6 +420,8 @@ class Simulation {
     if (this.#store.store.state().kind !== "ready") return "the store is away";
     const fromFile = this.#settledFromFile();
     if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
+    const unread = this.#places.map((place) => place.unread()).find((one) => one !== undefined);
+    if (unread !== undefined) return unread;
     // The ledger never holds more than the log, so most looks need not read the log.
     const known = undelivered(this.#evidence);
     if (known !== undefined) return known;

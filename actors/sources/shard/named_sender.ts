@@ -6,6 +6,8 @@
  *   N2. The ids of a batch are stored before its first item is sent.
  *   N3. The log forgets a chain without items after a minute, and its fence with it (E5). So where an earlier life may
  *       still hold an item for such a chain, the chain is opened again and again, until this life has sent to it.
+ *   N4. Once ids were read the chains are opened again, which fails where a later life has opened them. The ids may be of
+ *       items that the later life has sent since the first opening: a correction by the first answers would forget them.
  */
 import type { Producer } from "../../../protocols/client/producer/producer.ts";
 import { InvariantError } from "../../../protocols/errors.ts";
@@ -46,10 +48,13 @@ export class NamedSender {
   static async open(options: NamedSenderOptions): Promise<NamedSender> {
     const { producer, stream, choice, log, name } = options;
     const partitions = Array.from({ length: choice.partitions }, (_, partition) => partition);
-    const opened = await Promise.all(partitions.map((partition) => producer.open(stream, partition))); // N1
+    const openAll = () => Promise.all(partitions.map((partition) => producer.open(stream, partition)));
+    const first = await openAll(); // N1
     const store = new IdStore(log, name);
+    const stored = await store.read();
+    const opened = stored.length === 0 ? first : await openAll(); // N4
     const ids = new RememberedIds(
-      await store.read(),
+      stored,
       opened.map(({ lastSequence }) => lastSequence),
     );
     for (const page of ids.corrections) await store.write(page);

@@ -7,7 +7,7 @@
  *       store too, before the new life sends anything.
  *   D3. Each life counts in a term above all earlier ones. So the chains take its items in whatever order they come.
  *   D4. A remembered id is not sent again.
- *   D5. The newest `ID_LIMITS.pages` pages are remembered, for at most `ID_LIMITS.windowMs`. That is far more than the
+ *   D5. The newest `ID_LIMITS.pages` pages are remembered, for `ID_LIMITS.windowMs` by the clock. That is far more than the
  *       ids without acknowledgement: batches under way are bounded by the source's actor.
  */
 import { invariant } from "../../../protocols/errors.ts";
@@ -18,8 +18,8 @@ export const ID_LIMITS = {
   pages: 64,
   /** Ids of one page: 16 KiB, which are written again with each batch until the page is full. */
   pageIds: 1_024,
-  /** As of the keys of HTTP requests (E5). */
-  windowMs: SHORT_LIVED_PRODUCERS.windowMs,
+  /** As of the keys of HTTP requests (E5), and two hours more: a clock may be set back an hour, and then ahead an hour (E24). */
+  windowMs: SHORT_LIVED_PRODUCERS.windowMs + 2 * 3_600_000,
 } as const;
 
 /** A page of ids as it is stored. `number` counts pages from 0; the page lies at `number` modulo `ID_LIMITS.pages`. */
@@ -125,7 +125,8 @@ export class RememberedIds {
   #pageWithRoom(nowMs: number): OpenPage {
     const open = this.#open;
     if (open !== undefined && open.ids.length < ID_LIMITS.pageIds) return open;
-    const number = (this.#pages.at(-1)?.number ?? -1) + 1;
+    // The pages before may all be forgotten. A number of theirs would say that this page's items are settled.
+    const number = (this.#pages.at(-1)?.number ?? this.#settledBefore - 1) + 1;
     while (number - (this.#pages[0]?.number ?? number) >= ID_LIMITS.pages) this.#forget(); // D5
     const page: OpenPage = {
       ...{ number, term: this.#term, atMs: nowMs, settledBefore: 0 },

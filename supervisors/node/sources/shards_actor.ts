@@ -40,10 +40,22 @@ export interface ShardsOptions {
 /** `rest_with` ends all readers at one time, and calls back once they have ended. */
 export type ShardsInput = ShardsMessage | { readonly type: "rest_with"; onRest(): void };
 
-/** Tells a group to start or stop the reader of a shard. */
-type GroupMessage =
-  | { readonly type: "start"; readonly shard: string; readonly reader: ActorDefinition<never> }
-  | { readonly type: "stop"; readonly shard: string; onEnded(): void };
+/** A shard of a group: it is read until `onEnded` is set, which is called once the reader has ended. */
+interface GroupShard {
+  readonly reader: ActorDefinition<never>;
+  onEnded: (() => void) | undefined;
+}
+
+/** The shards outlive a crash of the group's actor, which then reads them again. */
+interface Group {
+  readonly actor: ActorReference<Look>;
+  readonly shards: Map<string, GroupShard>;
+}
+
+/** Tells a group that its shards have changed. */
+interface Look {
+  readonly type: "look";
+}
 
 export const shardsActor = (options: ShardsOptions): ActorDefinition<ShardsInput> =>
   machineActor<ShardsState, ShardsMessage, ShardsEffect, ShardsInput>({
@@ -59,8 +71,8 @@ class ShardsShell implements Shell<ShardsState, ShardsMessage, ShardsEffect, Sha
   readonly #options: ShardsOptions;
   readonly #context: MachineContext<ShardsMessage>;
   readonly #listeners: readonly { stop(): void }[];
-  readonly #groups: { readonly actor: ActorReference<GroupMessage>; size: number }[] = [];
-  readonly #groupOf = new Map<string, { readonly actor: ActorReference<GroupMessage>; size: number }>();
+  readonly #groups: Group[] = [];
+  readonly #groupOf = new Map<string, Group>();
   readonly #resting: (() => void)[] = [];
   #started = 0;
 
@@ -112,47 +124,63 @@ class ShardsShell implements Shell<ShardsState, ShardsMessage, ShardsEffect, Sha
   }
 
   #start(shard: string): void {
-    let group = this.#groups.find(({ size }) => size < GROUP_SIZE);
+    let group = this.#groups.find(({ shards }) => shards.size < GROUP_SIZE);
     if (group === undefined) {
-      group = { actor: this.#context.spawn(shardGroup(`group-${this.#groups.length}`)), size: 0 };
+      const shards = new Map<string, GroupShard>();
+      group = { actor: this.#context.spawn(shardGroup(`group-${this.#groups.length}`, shards)), shards };
       this.#groups.push(group);
     }
-    group.size += 1;
     this.#started += 1;
     this.#groupOf.set(shard, group);
-    const reader = this.#options.reader(shard, `shard-${this.#started}`);
-    group.actor.tell({ type: "start", shard, reader });
+    group.shards.set(shard, { reader: this.#options.reader(shard, `shard-${this.#started}`), onEnded: undefined });
+    group.actor.tell({ type: "look" });
   }
 
   #stop(shard: string): void {
     const group = this.#groupOf.get(shard);
+    const known = group?.shards.get(shard);
     const onEnded = () => {
       this.#options.onEnded(shard);
-      if (group !== undefined) group.size -= 1;
       this.#context.tell({ type: "ended", shard });
     };
-    if (group === undefined) onEnded();
-    else group.actor.tell({ type: "stop", shard, onEnded });
+    if (group === undefined || known === undefined) {
+      onEnded();
+      return;
+    }
+    known.onEnded = onEnded;
+    group.actor.tell({ type: "look" });
   }
 }
 
-const shardGroup = (name: string): ActorDefinition<GroupMessage> => ({
+const shardGroup = (name: string, shards: Map<string, GroupShard>): ActorDefinition<Look> => ({
   name,
   supervision: SOURCE_SUPERVISION,
-  start(context: ActorContext<GroupMessage>) {
+  start(context: ActorContext<Look>) {
     const readers = new Map<string, ActorReference<never>>();
-    return {
-      receive(message) {
-        if (message.type === "start") {
-          readers.set(message.shard, context.spawn(message.reader));
-          return;
-        }
-        const reader = readers.get(message.shard);
-        readers.delete(message.shard);
-        // Not awaited: other shards of the group stop at the same time.
-        const stopped = reader === undefined ? Promise.resolve() : context.stopChild(reader);
-        void stopped.then(message.onEnded, message.onEnded);
-      },
+    const ending = new Set<string>();
+    const look = () => {
+      for (const [shard, { reader, onEnded }] of shards) {
+        if (onEnded === undefined) {
+          if (!readers.has(shard)) readers.set(shard, context.spawn(reader));
+        } else end(shard, onEnded);
+      }
     };
+    const end = (shard: string, onEnded: () => void) => {
+      if (ending.has(shard)) return;
+      ending.add(shard);
+      const reader = readers.get(shard);
+      const ended = () => {
+        ending.delete(shard);
+        readers.delete(shard);
+        if (shards.get(shard)?.onEnded !== onEnded) return; // an earlier life of the group has told it
+        shards.delete(shard);
+        onEnded();
+      };
+      // Not awaited: other shards of the group stop at the same time.
+      const stopped = reader === undefined ? Promise.resolve() : context.stopChild(reader);
+      void stopped.then(ended, ended);
+    };
+    look();
+    return { receive: look };
   },
 });

@@ -20,6 +20,9 @@ const FINALE_SHARE = 0.3;
 const LAST_CUTS = 12;
 const LAST_CUTS_MS = 1_000;
 
+/** E24: an hour either way. */
+const AHEAD_MS_MAX = 2 * 3_600_000;
+
 type FaultKind = keyof typeof FAULT_WEIGHTS;
 
 /** Faults that only a cluster can suffer have a higher weight than those that the simulation of one node has as well. */
@@ -115,7 +118,9 @@ export class ClusterFaults {
       case "crash an actor":
         return this.#crashActor(process);
       case "clock jumps":
-        world.skewMs = this.#cluster.losesLeases ? world.skewMs + 3_600_000 : (random.below(3) - 1) * 3_600_000;
+        world.skewMs = this.#cluster.losesLeases
+          ? Math.min(world.skewMs + 3_600_000, AHEAD_MS_MAX)
+          : (random.below(3) - 1) * 3_600_000;
         this.#cluster.leases.noteSkew();
         return world.noteFault("the clock jumped an hour");
       case "commit fails":
@@ -243,7 +248,7 @@ export class ClusterFaults {
     const name = actor.path.split("/").at(-1) ?? "";
     const kinds = ["delivery", "session", "member", "coordinator"];
     const kind =
-      name === "file"
+      name === "file" || name.startsWith("shard-")
         ? "source"
         : (kinds.find((one) => name.startsWith(one)) ?? (actor.children.size > 0 ? "supervisor" : "partition"));
     world.noteFault(`actor crash: ${kind}`);

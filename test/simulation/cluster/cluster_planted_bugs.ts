@@ -3,10 +3,11 @@
  * coordinator, the placement of partitions. Each is made anew for each seed. The simulation must notice every one.
  */
 import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
-import type { Ownership } from "../../../actors/log/log.ts";
+import type { AppendOutcome, Ownership } from "../../../actors/log/log.ts";
 import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
 import { FencedError } from "../../../protocols/errors.ts";
 import { epoch } from "../../../protocols/position.ts";
+import { lastSequence } from "../../../protocols/sequence.ts";
 import type { Member, TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
@@ -248,6 +249,28 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
       append: (ownership, { attached: _, ...request }) => log.append(ownership, request),
     })),
   }),
+  "a shard is read on where its partition was (decision 0016)": () => ({
+    wrapActor: (definition) => {
+      if (!/^group-\d+$/.test(definition.name)) return definition;
+      return { ...definition, start: (context) => definition.start({ ...context, stopChild: async () => undefined }) };
+    },
+  }),
+  "a life of a shard that another has overtaken goes on (E1)": () => ({
+    wrapLog: replacing((log) => ({
+      append: async (ownership, request) => {
+        const result = await log.append(ownership, request);
+        const outcomes = result.outcomes.map((outcome, at): AppendOutcome => {
+          const batch = request.batches[at];
+          if (outcome.kind !== "stale_producer_epoch" || batch?.producerId.startsWith("source/queue/") !== true)
+            return outcome;
+          return { kind: "duplicate", stored: lastSequence(batch.sequences), verdicts: [] };
+        });
+        return { ...result, outcomes };
+      },
+    })),
+  }),
+  "message ids are forgotten by a move (decision 0015)": () =>
+    PLANTED_BUGS["message ids are forgotten at a restart (decision 0015)"] as ClusterPlant,
   "an append is acknowledged before the log has answered": () =>
     PLANTED_BUGS["an append is acknowledged before the log has answered"] as ClusterPlant,
   "a sink has no fence: a thawed owner writes on": () => ({

@@ -9,6 +9,7 @@ import type { SentEvent, Told } from "../../support/checker.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
 import { Reader, Sender } from "../parts/simulated_clients.ts";
 import { SimulatedNetwork } from "../parts/simulated_network.ts";
+import { type PlaceKind, SimulatedPlace } from "../parts/simulated_places.ts";
 import { SinkModel } from "../parts/simulated_sink.ts";
 import { SINKS, SimulatedStore } from "../parts/simulated_store.ts";
 import { inPlaceOfGlobals, World } from "../parts/world.ts";
@@ -25,6 +26,7 @@ export interface ClusterSetting {
   readonly partitions: number;
   readonly links?: ConstructorParameters<typeof PeerNetwork>[2];
   readonly plant?: ClusterPlant;
+  readonly place?: PlaceKind;
 }
 
 export class ClusterScene {
@@ -38,12 +40,14 @@ export class ClusterScene {
   readonly sent: SentEvent[] = [];
   readonly told = new Map<string, Told>();
   readonly senders: Sender[] = [];
+  /** The place that a source of the setting reads. */
+  readonly place: SimulatedPlace | undefined;
   readonly #sinks: readonly SinkModel[];
   readonly #reader: Reader;
   readonly #parts: ProcessParts;
   #lives = 0;
 
-  constructor(world: World, inspect: Inspect, { nodes, partitions, links, plant = {} }: ClusterSetting) {
+  constructor(world: World, inspect: Inspect, { nodes, partitions, links, plant = {}, place }: ClusterSetting) {
     world.isChaos = false;
     this.world = world;
     this.names = nodes;
@@ -58,10 +62,13 @@ export class ClusterScene {
     this.network = new SimulatedNetwork(world);
     this.peers = new PeerNetwork(world, SIMULATED_TIMES.silentAfterMs, links);
     this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, {}, []));
+    const ledgers = { world, store: this.store, sent: this.sent, told: this.told };
+    this.place = place === undefined ? undefined : new SimulatedPlace(place, ledgers);
     this.#parts = {
       ...{ world, leases: this.leases, peers: this.peers, times: SIMULATED_TIMES },
       node: {
         ...{ world, store: this.store, sinks: this.#sinks, inspect },
+        places: this.place === undefined ? [] : [this.place],
         retention: { bytesMax: 1e9, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
         creditBytes: 1_000_000,
         isStoreRemote: true,
@@ -201,6 +208,7 @@ export class ClusterScene {
   /** Every event is answered and reaches all sinks and the subscriber; then the checker must find nothing. */
   async settled(): Promise<void> {
     await this.until(() => this.senders.every(({ open }) => open === 0), "every sender is told");
+    await this.until(() => this.place?.unread() === undefined, "the place is read");
     await this.store.absorb();
     await this.until(() => undelivered(this.#evidence) === undefined, "everything is delivered");
     await judge(this.#evidence);

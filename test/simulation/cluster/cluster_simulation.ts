@@ -6,19 +6,22 @@
 
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
+import { partitionOfKey } from "../../../protocols/partitioner.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
 import { partitionOfName } from "../../../supervisors/cluster/cluster.ts";
 import type { LoggedEvent, SentEvent, Told } from "../../support/checker.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
 import { counting, countingByKey } from "../parts/counting_pipeline.ts";
+import type { WrapReader } from "../parts/node_sources.ts";
 import { makeEvent, Reader, Sender } from "../parts/simulated_clients.ts";
 import type { WrapLog } from "../parts/simulated_log.ts";
 import { SimulatedNetwork } from "../parts/simulated_network.ts";
+import type { SimulatedPlace } from "../parts/simulated_places.ts";
 import { type SinkBugs, SinkModel } from "../parts/simulated_sink.ts";
 import { ReplayableFile } from "../parts/simulated_source.ts";
 import { SINKS, SimulatedStore } from "../parts/simulated_store.ts";
 import { anyOf, inPlaceOfGlobals, type RunOptions, World } from "../parts/world.ts";
-import { inspector, type Outcome, outcomeOf } from "../simulation.ts";
+import { inspector, type Outcome, outcomeOf, placesOf } from "../simulation.ts";
 import { ClusterFaults } from "./cluster_faults.ts";
 import {
   addressOf,
@@ -40,6 +43,7 @@ export interface ClusterPlant {
   readonly wrapLeases?: WrapLeases;
   readonly wrapOrder?: WrapOrder;
   readonly wrapLinks?: WrapLinks;
+  readonly wrapReader?: WrapReader;
   readonly sinks?: SinkBugs;
 }
 
@@ -100,6 +104,7 @@ class ClusterSimulation {
   readonly #all: ClusterProcess[] = [];
   /** The file of a source, in some seeds. */
   readonly #file: ReplayableFile | undefined;
+  readonly #places: readonly SimulatedPlace[];
   readonly #isTrimming: boolean;
   readonly #chaosMs: number;
   #sentOfLate = 0;
@@ -127,6 +132,7 @@ class ClusterSimulation {
     this.#network = new SimulatedNetwork(world);
     this.#peers = new PeerNetwork(world, SIMULATED_TIMES.silentAfterMs, random.chance(0.3) ? NARROW_LINKS : {});
     this.#file = random.chance(0.4) ? new ReplayableFile() : undefined;
+    this.#places = placesOf({ world, store: this.#store, sent: this.#sent, told: this.#told });
     // Only in a tier that loses no acknowledged event: each output then has its input.
     const pipeline = this.#store.tier === "fsync" && random.chance(0.3) ? this.#counting() : undefined;
     this.#store.pipeline = pipeline?.name;
@@ -141,6 +147,7 @@ class ClusterSimulation {
       node: {
         ...{ world, store: this.#store, sinks: this.#sinks, inspect },
         ...(this.#file === undefined ? {} : { file: this.#file }),
+        ...{ places: this.#places, wrapReader: plant.wrapReader ?? ((reader) => reader) },
         pipeline,
         retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
         creditBytes: random.chance(0.3) ? 400 : 1_000_000,
@@ -194,6 +201,7 @@ class ClusterSimulation {
   async run(): Promise<readonly LoggedEvent[]> {
     await this.#play();
     this.#file?.end();
+    for (const place of this.#places) place.end();
     return this.#store.ledger.flat();
   }
 
@@ -215,6 +223,7 @@ class ClusterSimulation {
       for (const { partition } of this.#store.partitions) sender.send(true, partition);
     }
     if (this.#file !== undefined) this.#appendToFile(this.#file);
+    for (const place of this.#places) for (const _shard of place.shards) this.#appendTo(place);
     await this.#drain("with fresh events");
     if (world.problems.length === 0) await judge(this.#evidence);
   }
@@ -271,6 +280,10 @@ class ClusterSimulation {
     file.append({ ...event, key: `k${this.#world.random.below(5)}` });
   }
 
+  #appendTo(place: SimulatedPlace): void {
+    place.append((name) => ({ ...makeEvent(this.#world, name), key: `k${this.#world.random.below(5)}` }));
+  }
+
   /**
    * Sends a burst of one sender to one partition, unless earlier events of that pair wait for an answer: new events would free an
    * operation that hangs, and hide the fault. Other senders and partitions go on meanwhile.
@@ -279,7 +292,10 @@ class ClusterSimulation {
     const world = this.#world;
     const sender = anyOf(this.#world.random, this.#senders);
     const partition = anyOf(this.#world.random, this.#store.partitions)?.partition;
-    if (this.#file !== undefined && world.random.chance(0.2)) {
+    const place = this.#places[0];
+    if (place !== undefined && world.random.chance(0.2)) {
+      for (let left = batches; left > 0; left -= 1) this.#appendTo(place);
+    } else if (this.#file !== undefined && world.random.chance(0.2)) {
       for (let left = batches; left > 0; left -= 1) this.#appendToFile(this.#file);
     } else if (sender !== undefined && partition !== undefined && sender.openIn(partition) === 0) {
       for (let left = batches * sender.batchEventsMax; left > 0; left -= 1) sender.send(false, partition);
@@ -344,11 +360,23 @@ class ClusterSimulation {
     const { durable, lostIds } = this.#store;
     const unread = this.#file?.events.find(({ id }) => !durable.has(String(id)) && !lostIds.has(String(id)));
     if (unread !== undefined) return `the source has not brought ${unread.id} into the log`;
+    const astray = this.#places.map((place) => this.#unread(place)).find((one) => one !== undefined);
+    if (astray !== undefined) return astray;
     // The progress of a pipeline shows only in the log.
     const known = this.#store.pipeline === undefined ? undelivered(this.#evidence) : undefined;
     if (known !== undefined) return known;
     await this.#store.absorb(false);
     return undelivered(this.#evidence);
+  }
+
+  /** Each message is acknowledged, and each shard is read where its partition is owned (decision 0016). */
+  #unread(place: SimulatedPlace): string | undefined {
+    const astray = place.shards.find((shard) => {
+      const partition = partitionOfKey(shard, this.#store.partitions.length);
+      const owner = this.#living.find((process) => process.owned().includes(partition));
+      return place.readersOf(shard).some((node) => node !== owner?.node);
+    });
+    return place.unread() ?? (astray === undefined ? undefined : `shard ${astray} is read beside its partition`);
   }
 
   /** Every partition has one owner, all know it, and none has more than its share. */

@@ -15,6 +15,8 @@ const LEASE_OPERATIONS = [
   "set draining",
 ].map((operation) => `lease ${operation}`);
 
+const SOURCE_OPERATIONS = ["source read", "source acknowledge"];
+
 const LOG_OPERATIONS = ["claim", "append", "open chain", "read", "sink open", "sink position", "sink write"];
 
 /** Events that occur within some dozens of seeds. */
@@ -70,6 +72,10 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "placement: released",
   "placement: superseded",
   "records lost with a tail",
+  "source: a message was handed out again",
+  "source: a shard moved",
+  "source: a shard of the queue was opened",
+  "source: a shard of the topic was opened",
   "the subscriber stays where it is",
 ];
 
@@ -85,7 +91,7 @@ export const EXPECTED_OF_CLUSTER: readonly string[] = [
   "a pipeline with tables",
   "outbox: covered",
   "read: trimmed",
-  ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS].flatMap((operation) => [
+  ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS, ...SOURCE_OPERATIONS].flatMap((operation) => [
     `crash before ${operation}`,
     `crash after ${operation}`,
     `fault: ${operation} failed`,

@@ -8,9 +8,8 @@ import { connectInProcess } from "../../../actors/ingest/session/in_process_conn
 import { RecordsBudget, type RecordsGrant } from "../../../actors/ingest/session/records_budget.ts";
 import { sessionActor } from "../../../actors/ingest/session/session_actor.ts";
 import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../../actors/ingest/session.ts";
-import type { ActorDefinition, ActorReference, ActorSystem } from "../../../actors/kernel/actor.ts";
+import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
-import type { Metrics } from "../../../actors/observers/metrics.ts";
 import type { PartitionRequest, Retention } from "../../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../../actors/partition/partition_feed.ts";
 import type { OutboxReport } from "../../../actors/pipeline/outbox/outbox_messages.ts";
@@ -28,15 +27,15 @@ import type { Event } from "../../../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
 import { isEvent } from "../../../protocols/values/unreadable.ts";
 import { WIRE_DEFAULTS } from "../../../protocols/wire/frames.ts";
-import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
 import { streamSupervisor } from "../../../supervisors/node/partition_supervisor.ts";
 import type { PartitionPlan, PlacementEvent, PlacementOrder } from "../../../supervisors/node/placement.ts";
-import { startSources } from "../../../supervisors/node/sources.ts";
 import { NodeDirectory } from "../../../supervisors/node/stream_directory.ts";
+import { startNodeSources, type WrapReader } from "./node_sources.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import { SimulatedKernel, type WrapActor } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
-import { REPLAYABLE, type ReplayableFile } from "./simulated_source.ts";
+import type { SimulatedPlace } from "./simulated_places.ts";
+import type { ReplayableFile } from "./simulated_source.ts";
 import { type SimulatedStore, STREAM } from "./simulated_store.ts";
 import type { World } from "./world.ts";
 
@@ -54,6 +53,9 @@ export interface NodeParts {
   readonly pipeline?: Pipeline | undefined;
   /** The file of the node's source; without one the node has no source. */
   readonly file?: ReplayableFile;
+  /** Places that further sources of the node read by shard. */
+  readonly places?: readonly SimulatedPlace[];
+  readonly wrapReader?: WrapReader;
   readonly inspect: Inspect;
   readonly retention: Retention;
   /** The most credit of one connection, in bytes. */
@@ -135,7 +137,12 @@ const SELDOM = new Set([
   "lease look",
   "lease renew lease",
   "lease write table",
+  "source read",
+  "source acknowledge",
 ]);
+
+/** Whether a call goes to the store, and not to a sink or to the place of a source. */
+const isOfStore = (what: string): boolean => !what.startsWith("sink") && !what.startsWith("source");
 
 export class SimulatedNode implements OutsideCalls {
   readonly world: World;
@@ -202,9 +209,7 @@ export class SimulatedNode implements OutsideCalls {
         : { onPlacement: (event: PlacementEvent) => this.onPlacement(event) };
     const tree = { stream: STREAM, plans: this.#plans(), directory: this.directory, ...placement };
     this.#streams = this.kernel.spawn(streamSupervisor(tree)).reference;
-    if (parts.file === undefined) return;
-    if (parts.cluster === undefined) this.kernel.spawn(this.#source(parts.file));
-    else this.#placeSource(parts.file, parts.cluster.name);
+    this.#startSources();
   }
 
   order(order: PlacementOrder): void {
@@ -310,21 +315,17 @@ export class SimulatedNode implements OutsideCalls {
     }) as ActorDefinition<never>;
   }
 
-  /** Runs the source while this node owns the first partition of its stream. */
-  #placeSource(file: ReplayableFile, node: string): void {
-    const { kernel, log, directory } = this;
-    const sources = { file: { type: REPLAYABLE, stream: STREAM, options: file } };
-    const environment = { ...this.#environment, passesOn: true };
-    const system: Pick<ActorSystem, "spawn" | "stop"> = {
-      spawn: (definition) => kernel.spawn(definition).reference,
-      stop: (actor) => kernel.stop(actor as ActorReference<never>),
-    };
-    startSources({ sources } as unknown as Configuration, {
-      system: system as ActorSystem,
+  /** In a cluster ownership decides where a source runs. The file of a node alone runs by itself, which tells its refusals. */
+  #startSources(): void {
+    const { file, places = [], wrapReader = (reader) => reader, cluster } = this.#parts;
+    if (file !== undefined && cluster === undefined) this.kernel.spawn(this.#source(file));
+    const placedFile = cluster === undefined ? undefined : file;
+    if (placedFile === undefined && places.length === 0) return;
+    const environment = cluster === undefined ? this.#environment : { ...this.#environment, passesOn: true };
+    startNodeSources({
+      ...{ node: this, kernel: this.kernel, log: this.log, directory: this.directory },
       connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd, environment)),
-      ...{ log, nodeLog: () => {} },
-      metrics: { counter: () => ({ add: () => {} }), gauge: () => {} } as unknown as Metrics,
-      cluster: { node, directory },
+      ...{ file: placedFile, places, wrapReader, clusterNode: cluster?.name },
     });
   }
 
@@ -376,7 +377,7 @@ export class SimulatedNode implements OutsideCalls {
           if (this.#lateMs > 0) return world.after(this.#lateMs, () => arrive(true));
         }
         if (this.isAlive && this.#diesAt("before", what)) return;
-        if (world.trueMs < this.storeAwayUntilMs && !what.startsWith("sink")) return answer(() => reject(makeError()));
+        if (world.trueMs < this.storeAwayUntilMs && isOfStore(what)) return answer(() => reject(makeError()));
         if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
         let act: () => void;
         try {
@@ -411,13 +412,13 @@ export class SimulatedNode implements OutsideCalls {
       const isLate = world.fault("a sink does not answer in time", what === "sink rewind" ? 0.05 : 0.002);
       if (isLate) return this.#sinkTimeoutMs + 1_000 + world.random.below(this.#sinkTimeoutMs / 3);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
-    } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
+    } else if (isOfStore(what) && world.fault("the store is slow", 0.003)) return world.random.below(2_000);
     return world.random.next() * (isSink ? 10 : 8);
   }
 
   #arrivesAfterDeath(what: string): boolean {
     const { world } = this;
-    if (!what.startsWith("sink") && !this.#parts.isStoreRemote) return false;
+    if (isOfStore(what) && !this.#parts.isStoreRemote) return false;
     if (!world.random.chance(0.5)) return false;
     world.count(`a dead node's ${what} arrived`);
     return true;

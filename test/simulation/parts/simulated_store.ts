@@ -60,6 +60,8 @@ export class SimulatedStore {
   readonly refused = new Set<string>();
   /** The number of next entries that cannot be encoded (E25). */
   encodingsToFail = 0;
+  /** Ids of events in entries that could not be encoded: such an event may be refused. */
+  readonly unencodable = new Set<string>();
   /** Number of tails that were lost so far. */
   losses = 0;
   /** Whether the store is not the one that the cluster remembers, and the loss is not accepted (E22). */
@@ -86,6 +88,7 @@ export class SimulatedStore {
       encodeEntry: (batches) => {
         if (this.encodingsToFail === 0) return encodeEntry(batches);
         this.encodingsToFail -= 1;
+        for (const { events } of batches) this.#noteUnencodable(events);
         throw new RangeError("Cannot encode the entry as the simulation plants a bug here");
       },
     });
@@ -122,6 +125,14 @@ export class SimulatedStore {
     for (const [at, outcome] of result.outcomes.entries()) {
       if (outcome.kind !== "written" && outcome.kind !== "duplicate") continue;
       for (const event of decodeTrustedEvents(request.batches[at]!.events)) this.durable.add(String(event.id));
+    }
+  }
+
+  /** The events of a batch, or those that its dead letters hold. */
+  #noteUnencodable(events: Uint8Array): void {
+    for (const event of decodeTrustedEvents(events)) {
+      const { original } = event as unknown as Partial<DeadLetter>;
+      this.unencodable.add(original === undefined ? String(event.id) : idOf(original));
     }
   }
 

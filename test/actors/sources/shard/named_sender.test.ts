@@ -5,6 +5,7 @@ import { PartitionChoice } from "../../../../actors/sources/shard/item_events.ts
 import { NamedSender } from "../../../../actors/sources/shard/named_sender.ts";
 import type { NamedItem } from "../../../../actors/sources/source.ts";
 import type { SendOptions } from "../../../../protocols/client/producer/producer.ts";
+import { FencedError } from "../../../../protocols/errors.ts";
 import { partitionOfKey } from "../../../../protocols/partitioner.ts";
 import type { Sequence } from "../../../../protocols/sequence.ts";
 
@@ -19,6 +20,10 @@ class World {
   readonly calls: string[] = [];
   readonly sent: SendOptions[] = [];
   last: Sequence | undefined;
+  /** Called before each stored page is read. */
+  onRead: () => void = () => {};
+  /** A later life has opened the chains. */
+  isFenced = false;
 
   open(choice = new PartitionChoice({ partitions: 2 })): Promise<NamedSender> {
     return NamedSender.open({
@@ -30,6 +35,7 @@ class World {
       log: {
         readMetadata: (key) => {
           this.calls.push("read");
+          this.onRead();
           return this.log.readMetadata(key);
         },
         writeMetadata: async (...given) => {
@@ -41,6 +47,7 @@ class World {
       producer: {
         open: async (_stream, partition) => {
           await undefined;
+          if (this.isFenced) throw new FencedError("PRODUCER_FENCED", "Cannot open as another instance runs");
           this.calls.push(`opened ${partition}`);
           return { lastSequence: this.last, position: undefined };
         },
@@ -77,6 +84,22 @@ test("N1: the ids of items that are not in the log are taken out of the store be
   died.last = [9, 0, 0]; // the chain has gone on meanwhile
   await (await died.open()).send([item("a")], signal);
   assert.is(died.sent.length, 2);
+});
+
+test("N4: a life that reads the ids of a later one does not take that one's items for never sent", async () => {
+  const world = new World();
+  const later = await world.open();
+  const slow = new World();
+  Object.assign(slow, { log: world.log });
+  await later.send([item("a")], signal);
+  slow.onRead = () => {
+    slow.isFenced = true;
+  };
+  assert.match(String(await slow.open().catch((reason: Error) => reason)), /another instance runs/);
+  assert.not.ok(slow.calls.includes("written"));
+  world.last = world.sent.at(-1)?.sequence;
+  await (await world.open()).send([item("a")], signal);
+  assert.is(world.sent.length, 1);
 });
 
 test("N2: the ids of a batch are stored before its first item is sent", async () => {

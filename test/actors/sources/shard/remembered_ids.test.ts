@@ -106,4 +106,21 @@ test("D5: settled ids are forgotten after the window, by the time of their page'
   assert.not.ok(isKnown("id-0", ID_LIMITS.windowMs + 1));
 });
 
+test("D2: a page that follows forgotten ones is not settled by their number: its id is handed out again after a crash", () => {
+  const [old] = newIds().take(["old"], toFirst, 0).pages;
+  const idleMs = ID_LIMITS.windowMs + 1;
+  const second = newIds([old as IdPage], [[1, 0, 0]]);
+  const { pages } = second.take(["new"], toFirst, idleMs);
+  const third = newIds([...second.corrections, ...pages], [[1, 0, 0]]);
+  assert.is(third.take(["new"], toFirst, idleMs).fresh.length, 1);
+});
+
+test("D5: an id is known again within the hour, also by a clock that was set back an hour and then ahead an hour (E24)", () => {
+  const ids = newIds();
+  const hourMs = 3_600_000;
+  const [page] = ids.take(["a"], toFirst, -hourMs).pages;
+  const next = newIds([page as IdPage], [[1, 0, 0]]);
+  assert.equal(next.take(["a"], toFirst, 2 * hourMs).fresh, []);
+});
+
 test.run();
