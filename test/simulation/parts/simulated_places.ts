@@ -204,7 +204,7 @@ export class SimulatedPlace {
   }
 
   /** Those of a topic stand for all before them. Each event was durable or set aside before (source I4). */
-  #acknowledge(shard: string, items: readonly (PlacedItem | NamedItem)[]): void {
+  async #acknowledge(shard: string, items: readonly (PlacedItem | NamedItem)[]): Promise<void> {
     const { world, store, told } = this.#ledgers;
     const messages = this.#messages.get(shard) ?? [];
     const last = items.at(-1);
@@ -219,14 +219,14 @@ export class SimulatedPlace {
       const id = String(message.event.id);
       world.say(`${id} of shard ${shard} is acknowledged`);
       if (store.unencodable.has(id)) continue; // refused for a fault of the program, or stored
-      if (!store.durable.has(id)) world.problem(`source I4: ${id} was acknowledged before it was durable`);
+      if (!(await store.holds(id))) world.problem(`source I4: ${id} was acknowledged before it was durable`);
       told.set(id, kindOf(id) === "invalid" ? "rejected" : "acked");
     }
   }
 
-  #call<Value>({ node, shard }: Opened, what: string, perform: () => Value): Promise<Value> {
+  #call<Value>({ node, shard }: Opened, what: string, perform: () => Value | Promise<Value>): Promise<Value> {
     return node.operate(`source ${what}`, `${this.kind} ${shard}`, placeError, async () => {
-      return { value: perform(), onAnswer: () => {} };
+      return { value: await perform(), onAnswer: () => {} };
     });
   }
 

@@ -128,6 +128,17 @@ export class SimulatedStore {
     }
   }
 
+  /** Also true for an event whose append was stored, and whose answer reached nobody. A store that is away is not asked. */
+  async holds(id: string): Promise<boolean> {
+    if (this.durable.has(id) || this.store.state().kind !== "ready") return true;
+    for (const [partition, reference] of this.partitions.entries()) {
+      await this.#absorbRecords(partition, reference);
+      await this.#absorbLetters(partition, reference, "rejected");
+    }
+    const stored = [...this.ledger, ...this.letters.values()];
+    return stored.some((entries) => entries.some((entry) => entry.id === id));
+  }
+
   /** The events of a batch, or those that its dead letters hold. */
   #noteUnencodable(events: Uint8Array): void {
     for (const event of decodeTrustedEvents(events)) {
