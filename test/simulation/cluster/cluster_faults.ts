@@ -61,6 +61,8 @@ export interface BreakableCluster {
    * (lease store S1), and a clock that is set back would make the lost numbers again.
    */
   readonly losesLeases: boolean;
+  /** A pipeline waits for times to pass: the clock ends at the latest time that it has shown. */
+  readonly isTimed: boolean;
   /** From this time on the run brings about a crash and a handoff, if there was none. */
   readonly chaosUntilMs: number;
   living(): readonly ClusterProcess[];
@@ -72,6 +74,7 @@ export interface BreakableCluster {
 export class ClusterFaults {
   readonly #cluster: BreakableCluster;
   readonly #world: World;
+  #greatestSkewMs = 0;
 
   constructor(cluster: BreakableCluster) {
     this.#cluster = cluster;
@@ -118,10 +121,11 @@ export class ClusterFaults {
       case "crash an actor":
         return this.#crashActor(process);
       case "clock jumps":
-        world.skewMs = this.#cluster.losesLeases
-          ? Math.min(world.skewMs + 3_600_000, AHEAD_MS_MAX)
-          : (random.below(3) - 1) * 3_600_000;
-        this.#cluster.leases.noteSkew();
+        this.#setSkew(
+          this.#cluster.losesLeases
+            ? Math.min(world.skewMs + 3_600_000, AHEAD_MS_MAX)
+            : (random.below(3) - 1) * 3_600_000,
+        );
         return world.noteFault("the clock jumped an hour");
       case "commit fails":
         this.#cluster.store.store.failNext([random.chance(0.5) ? "before" : "after"]);
@@ -140,6 +144,14 @@ export class ClusterFaults {
       case "lose the store":
         return this.#loseStore(process);
     }
+  }
+
+  #setSkew(skewMs: number): void {
+    const world = this.#world;
+    if (skewMs < world.skewMs) world.count("the clock was set back");
+    world.skewMs = skewMs;
+    this.#greatestSkewMs = Math.max(this.#greatestSkewMs, skewMs);
+    this.#cluster.leases.noteSkew();
   }
 
   /** A fault that the run still needs, once its time is up. */
@@ -272,6 +284,8 @@ export class ClusterFaults {
     if (world.random.chance(FINALE_SHARE) && world.isDue()) this.#lastFaults();
     world.isChaos = false;
     world.say("faults end");
+    // A window of a time that the clock has left behind would close an hour later.
+    if (this.#cluster.isTimed) this.#setSkew(this.#greatestSkewMs);
     this.#setAway(false);
     this.#cluster.store.store.setFlushHeld(false);
     this.#cluster.peers.unblockAll();
