@@ -68,6 +68,8 @@ export const EXPECTED_SOON: readonly string[] = [
   "outcome: stale_producer_epoch",
   "read: truncated",
   "records lost with a tail",
+  "sink: a batch was held",
+  "sink: held batches were lost with their writer",
   "sink: misplaced",
   "source: a message was handed out again",
   "source: a shard of the queue was opened",

@@ -262,6 +262,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
   },
   "a sink stores its position before its output": { sinks: { storesPositionFirst: true } },
   "a sink's cursor is moved by another sink": { sinks: { sharesPosition: true } },
+  "the position of a sink passes what the sink holds (sink S10)": { sinks: { passesHeld: true } },
   "a sink checks neither fence nor predecessor": { sinks: { hasNoFence: true, hasNoPredecessorCheck: true } },
   "a sink's position is compared without its epoch": { sinks: { answersPositionInOwnEpoch: true } },
   "a message is acknowledged before it is durable (source I4)": { wrapReader: acknowledgingAtOnce },

@@ -319,6 +319,8 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
     PLANTED_BUGS["message ids are forgotten at a restart (decision 0015)"] as ClusterPlant,
   "an append is acknowledged before the log has answered": () =>
     PLANTED_BUGS["an append is acknowledged before the log has answered"] as ClusterPlant,
+  "the position of a sink passes what the sink holds (sink S10)": () =>
+    PLANTED_BUGS["the position of a sink passes what the sink holds (sink S10)"] as ClusterPlant,
   "a sink has no fence: a thawed owner writes on": () => ({
     sinks: { hasNoFence: true, hasNoPredecessorCheck: true },
   }),

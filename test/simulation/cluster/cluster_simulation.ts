@@ -136,6 +136,8 @@ class ClusterSimulation {
     };
     const shared: (Position | undefined)[] = [];
     this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
+    // By the seed alone, so that the other seeds stay as they were.
+    for (const sink of this.#sinks) sink.holds = !sink.canRewind && world.seed % 3 === 2;
     this.#network = new SimulatedNetwork(world);
     this.#peers = new PeerNetwork(world, SIMULATED_TIMES.silentAfterMs, random.chance(0.3) ? NARROW_LINKS : {});
     this.#file = random.chance(0.4) ? new ReplayableFile() : undefined;

@@ -76,6 +76,8 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "source: a shard moved",
   "source: a shard of the queue was opened",
   "source: a shard of the topic was opened",
+  "sink: a batch was held",
+  "sink: held batches were lost with their writer",
   "the subscriber stays where it is",
 ];
 

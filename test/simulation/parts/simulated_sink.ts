@@ -23,14 +23,30 @@ export interface SinkBugs {
   /** A planted bug: the position of every sink is that of the sink that moved last. */
   readonly sharesPosition?: boolean;
   readonly answersPositionInOwnEpoch?: boolean;
+  /** The position of a sink that holds batches passes those that it may still lose. */
+  readonly passesHeld?: boolean;
+}
+
+/** One opening of a sink: it ends with its node, and what it holds is lost then (sink S10). */
+interface Opening {
+  readonly partition: number;
+  readonly fence: number;
+  readonly node: OutsideCalls;
+  readonly store: SimulatedStore;
+  readonly held: SinkBatch[];
 }
 
 interface Stored {
+  /** The end of the last batch that was ever held: where a planted bug says that the sink stands. */
+  furthest?: Position;
   fence: number;
   position: Position | undefined;
   records: SinkRecord[];
   readonly refused: Set<string>;
 }
+
+/** The probability that a write makes some of the held batches durable. */
+const DURABLE_SHARE = 0.3;
 
 const key = (at: Position | undefined): string => (at === undefined ? "none" : `${at.epoch}/${at.offset}`);
 
@@ -39,9 +55,13 @@ export class SinkModel {
   readonly canRewind: boolean;
   /** Whether the sink reads a pipeline's outbox, at positions of the outbox. */
   readsOutbox = false;
+  /** Whether the sink takes batches and makes them durable later (sink S10). */
+  holds = false;
   /** Every write fails. */
   isAway = false;
   readonly #partitions: Stored[] = [];
+  /** The last opening of each partition. */
+  readonly #openings: Opening[] = [];
   readonly #bugs: SinkBugs;
   readonly #shared: (Position | undefined)[];
 
@@ -76,12 +96,17 @@ export class SinkModel {
         await operate("open", opening, () => {
           stored.fence = Math.max(stored.fence, fence);
         });
+        const opened: Opening = { partition, fence, node, store, held: [] };
+        if ((this.#openings[partition]?.held.length ?? 0) > 0)
+          node.world.count("sink: held batches were lost with their writer");
+        this.#openings[partition] = opened;
         const writer = {
           position: (call?: SinkCall) => operate("position", call, () => this.#position(partition, fence)),
-          write: (batch: SinkBatch, call?: SinkCall) =>
-            operate("write", call, () => this.#write(partition, fence, batch, node, store)),
+          write: (batch: SinkBatch, call?: SinkCall) => operate("write", call, () => this.#write(opened, batch)),
           close: async () => {},
         };
+        if (this.holds)
+          return { ...writer, flush: (call?: SinkCall) => operate("flush", call, () => this.#flush(opened)) };
         if (!this.canRewind) return writer;
         const rewind = (to: Position | undefined, from: Position | undefined, call?: SinkCall) =>
           operate("rewind", call, () => {
@@ -95,21 +120,25 @@ export class SinkModel {
   }
 
   #position(partition: number, fence: number): Position | undefined {
+    const { furthest } = this.stored(partition);
+    if (this.#bugs.passesHeld === true && furthest !== undefined) return furthest;
     const at = this.#bugs.sharesPosition === true ? this.#shared[partition] : this.stored(partition).position;
     if (this.#bugs.answersPositionInOwnEpoch === true && at !== undefined) return { ...at, epoch: epoch(fence) };
     return at;
   }
 
-  #write(partition: number, fence: number, batch: SinkBatch, node: OutsideCalls, store: SimulatedStore): WriteOutcome {
+  #write(opened: Opening, batch: SinkBatch): WriteOutcome {
+    const { partition, fence, node, store, held } = opened;
     if (this.isAway) throw sinkError();
     const stored = this.stored(partition);
     const { world } = node;
     if (stored.fence !== fence && this.#bugs.hasNoFence !== true) return { kind: "fenced", fence: epoch(stored.fence) };
-    const position = this.#position(partition, fence);
-    if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
+    const position = held.at(-1)?.end ?? this.#position(partition, fence);
+    if (comparePositions(position, batch.end) === 0 && held.length === 0) return { kind: "duplicate" };
     if (comparePositions(position, batch.predecessor) !== 0 && this.#bugs.hasNoPredecessorCheck !== true) {
       world.count("sink: misplaced");
-      return { kind: "misplaced", position };
+      held.length = 0;
+      return { kind: "misplaced", position: this.#position(partition, fence) };
     }
     const rejected = batch.records.flatMap((record, at) => {
       const name = `${key(record.position)}/${record.index}`;
@@ -123,6 +152,7 @@ export class SinkModel {
       return { kind: "rejected", records: rejected };
     }
     if (!this.readsOutbox) store.checkSeen(partition, batch.end, `sink ${this.name}`);
+    if (this.holds) return this.#hold(opened, batch);
     stored.position = batch.end;
     this.#shared[partition] = batch.end;
     if (this.#bugs.storesPositionFirst === true && world.isChaos && world.random.chance(0.05)) {
@@ -131,6 +161,38 @@ export class SinkModel {
     stored.records.push(...batch.records);
     world.count("sink writes");
     return { kind: "written" };
+  }
+
+  /** Takes the batch. Now and then the first of those that are held become durable by themselves. */
+  #hold(opened: Opening, batch: SinkBatch): WriteOutcome {
+    const { partition, fence, node, held } = opened;
+    held.push(batch);
+    const stored = this.stored(partition);
+    if (comparePositions(batch.end, stored.furthest) > 0) stored.furthest = batch.end;
+    node.world.count("sink: a batch was held");
+    if (node.world.random.chance(DURABLE_SHARE)) this.#commit(opened, node.world.random.below(held.length + 1));
+    return { kind: "held", durable: this.#position(partition, fence) };
+  }
+
+  #flush(opened: Opening): Position | undefined {
+    const { partition, fence, held } = opened;
+    if (this.isAway) throw sinkError();
+    if (this.stored(partition).fence === fence) this.#commit(opened, held.length);
+    return this.#position(partition, fence);
+  }
+
+  /** Makes the first `count` batches durable. They are lost if a late write of another opening has moved the position. */
+  #commit({ partition, node, held }: Opening, count: number): void {
+    const stored = this.stored(partition);
+    for (const batch of held.splice(0, count)) {
+      if (comparePositions(stored.position, batch.predecessor) !== 0 && this.#bugs.passesHeld !== true) {
+        held.length = 0;
+        return;
+      }
+      stored.position = batch.end;
+      stored.records.push(...batch.records);
+      node.world.count("sink writes");
+    }
   }
 }
 
