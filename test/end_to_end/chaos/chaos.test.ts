@@ -22,6 +22,7 @@ for (const log of ["lmdb", "redis"] as const) {
     );
     assert.ok(result.requests > 20, `${result.requests} requests were made`);
     assert.ok(said.length >= 3, "some of it broke");
+    assert.ok(result.windows > 10, `${result.windows} windows were emitted`);
     console.log(`${log}: ${JSON.stringify({ ...result, problems: 0 })}`);
   });
 }

@@ -1,8 +1,8 @@
 /**
- * Runs real processes under random faults: producers, a node on a real log with a file sink, and the endpoint of an
- * http sink. They are killed with SIGKILL and frozen with SIGSTOP while they work. Then the checker compares the
- * answers to the producers, the records of the log, the commits of the file sink and the keys at the endpoint. Signals
- * go only to processes that it started, by their id.
+ * Runs real processes under random faults: producers, a node on a real log with a file sink and a pipeline that counts in
+ * windows, and the endpoint of an http sink. They are killed with SIGKILL and frozen with SIGSTOP while they work. Then the
+ * checker compares the answers to the producers, the records of the log, the windows, the commits of the file sink and the
+ * keys at the endpoint. Signals go only to processes that it started, by their id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -30,6 +30,7 @@ import { configurationOf } from "../../support/processes/running_node.ts";
 import { readFileSink } from "../../support/read_file_sink.ts";
 import { freePort, type RedisServer, startRedis } from "../../support/redis/redis_server.ts";
 import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
+import { checkTallies, readTallies, TALLIES, type Tally, tallyPipeline } from "./chaos_pipelines.ts";
 
 export interface ChaosOptions {
   readonly log: "lmdb" | "redis";
@@ -48,9 +49,12 @@ export interface ChaosResult {
   readonly delivered: number;
   /** How many requests the endpoint got, repetitions included. */
   readonly requests: number;
+  /** How many windows were emitted, each of one key. */
+  readonly windows: number;
 }
 
 const PARTITIONS = 2;
+const SINKS = 3;
 const DRAIN_WITHIN_MS = 60_000;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 /** Arguments with which Node runs a program of the tests. */
@@ -68,13 +72,21 @@ streams:
       type: object
       required: [id, n]
       properties: { id: { type: string }, n: { type: integer } }
+  ${TALLIES.stream}: { partitions: ${TALLIES.partitions} }
 sinks:
   archive: { type: file, directory: ${folder}/archive, segmentBytesMax: 20000 }
   hook: { type: http, url: "http://127.0.0.1:${endpointPort}/", timeoutMs: 1000 }
+  ${TALLIES.stream}: { type: stream, stream: ${TALLIES.stream} }
 pipelines:
   keep: { from: readings, to: [archive] }
   post: { from: readings, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
+  tally: ${tallyPipeline("readings")}
 `;
+
+interface RecordsAnswer<Kind> {
+  readonly records: readonly { readonly event: Kind }[];
+  readonly endOffset: number;
+}
 
 class ProducerProcess {
   readonly id: string;
@@ -222,10 +234,41 @@ class Chaos {
         readonly sinks: readonly { readonly lagRecords: number; readonly state: string }[];
       };
       return (
-        answer.sinks.length === 2 * PARTITIONS &&
+        answer.sinks.length === SINKS * PARTITIONS &&
         answer.sinks.every(({ lagRecords, state }) => lagRecords === 0 && state === "delivering")
       );
     });
+    await this.#eventually("the windows of all records have closed", () => this.#haveWindowsClosed());
+  }
+
+  /** Whether windows have counted as many records of each partition as it holds. */
+  async #haveWindowsClosed(): Promise<boolean> {
+    const counted = new Map<string, number>();
+    for (let partition = 0; partition < TALLIES.partitions; partition += 1) {
+      for (const { key, count } of await this.#eventsOf<Tally>(TALLIES.stream, partition)) {
+        const name = key.replace(/\/[^/]*$/, "");
+        counted.set(name, (counted.get(name) ?? 0) + count);
+      }
+    }
+    for (let partition = 0; partition < PARTITIONS; partition += 1) {
+      const { endOffset } = await this.#recordsFrom("readings", partition, 0);
+      if ((counted.get(`readings/${partition}`) ?? 0) < endOffset) return false;
+    }
+    return true;
+  }
+
+  async #eventsOf<Kind>(stream: string, partition: number): Promise<readonly Kind[]> {
+    const events: Kind[] = [];
+    for (;;) {
+      const { records, endOffset } = await this.#recordsFrom<Kind>(stream, partition, events.length);
+      events.push(...records.map(({ event }) => event));
+      if (records.length === 0 || events.length >= endOffset) return events;
+    }
+  }
+
+  async #recordsFrom<Kind>(stream: string, partition: number, from: number): Promise<RecordsAnswer<Kind>> {
+    const path = `/v1/streams/${stream}/partitions/${partition}/records?from=${from}&limit=1000`;
+    return (await (await fetch(this.#url(path))).json()) as RecordsAnswer<Kind>;
   }
 
   #url(path: string): string {
@@ -359,6 +402,7 @@ async function judge(chaos: Chaos): Promise<ChaosResult> {
       deadLetters: [],
     });
   }
+  const tallies = await readTallies(log);
   await log.close();
   const { sent, told, faults } = chaos;
   const posted = logged.filter(({ id }) => Number(id.split("-")[1]) % HOOK_EVERY === 0);
@@ -375,6 +419,8 @@ async function judge(chaos: Chaos): Promise<ChaosResult> {
   });
   const requests = (await readFile(chaos.requestsFile, "utf8")).split("\n").slice(0, -1);
   problems.push(...checkRequests(requests, posted));
+  const counted = logged.map((one) => ({ ...one, stream: "readings" }));
+  problems.push(...checkTallies(tallies, counted, [], (id) => Number(id.split("-")[1])));
   const count = (what: Told) => [...told.values()].filter((one) => one === what).length;
   return {
     problems,
@@ -384,6 +430,7 @@ async function judge(chaos: Chaos): Promise<ChaosResult> {
     inDoubt: count("in_doubt"),
     delivered: sinks.reduce((sum, { records }) => sum + records.length, 0),
     requests: requests.length,
+    windows: tallies.length,
   };
 }
 

@@ -24,9 +24,6 @@ import { configurationOf } from "../../support/processes/running_node.ts";
 import { RedisPair } from "../../support/redis/redis_pair.ts";
 import { freePort } from "../../support/redis/redis_server.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
-import { configurationText, HOOK_EVERY, isPosted, numberOf, pairOfId, STREAMS } from "./cluster_chaos_configuration.ts";
-import { ClusterFaults } from "./cluster_chaos_faults.ts";
-import { checkRequests, judge, StreamHistory } from "./cluster_chaos_history.ts";
 import {
   checkPairs,
   checkTallies,
@@ -34,7 +31,10 @@ import {
   readPairs,
   readTallies,
   type TalliedEvent,
-} from "./cluster_chaos_pipelines.ts";
+} from "./chaos_pipelines.ts";
+import { configurationText, HOOK_EVERY, isPosted, numberOf, pairOfId, STREAMS } from "./cluster_chaos_configuration.ts";
+import { ClusterFaults } from "./cluster_chaos_faults.ts";
+import { checkRequests, judge, StreamHistory } from "./cluster_chaos_history.ts";
 import { ProducerProcess } from "./cluster_chaos_producers.ts";
 import { ClusterAtRest, SETTLE_WITHIN_MS } from "./cluster_chaos_rest.ts";
 

@@ -1,5 +1,5 @@
 /** The streams, pipelines and sinks of the cluster under chaos, and the fields of an event by its id. */
-import { PAIRS, pairOf, pairPipeline, TALLIES, tallyPipeline } from "./cluster_chaos_pipelines.ts";
+import { PAIRS, pairOf, pairPipeline, TALLIES, tallyPipeline } from "./chaos_pipelines.ts";
 
 /** `ledger` loses no event when Redis fails over. `readings` may lose a tail, and reports it. */
 export const STREAMS = { ledger: 12, readings: 12 } as const;

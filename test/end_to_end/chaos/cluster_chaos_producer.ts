@@ -10,7 +10,7 @@ import WebSocket from "ws";
 import { HeadraceError } from "../../../protocols/errors.ts";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/frames.ts";
-import { pairOf } from "./cluster_chaos_pipelines.ts";
+import { pairOf } from "./chaos_pipelines.ts";
 
 export interface ProducerPlan {
   readonly id: string;

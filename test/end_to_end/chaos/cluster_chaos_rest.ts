@@ -2,10 +2,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Log } from "../../../actors/log/log.ts";
 import type { NodeProcess } from "../../support/processes/node_process.ts";
+import { PAIRS, readTallies, TALLIES, unclosedPartition } from "./chaos_pipelines.ts";
 import { SINKS_OF, STREAMS } from "./cluster_chaos_configuration.ts";
 import type { ClusterFaults } from "./cluster_chaos_faults.ts";
 import type { StreamHistory } from "./cluster_chaos_history.ts";
-import { PAIRS, readTallies, TALLIES, unclosedPartition } from "./cluster_chaos_pipelines.ts";
 
 export const SETTLE_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;

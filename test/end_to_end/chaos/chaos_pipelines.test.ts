@@ -9,7 +9,7 @@ import {
   type TalliedEvent,
   type Tally,
   unclosedPartition,
-} from "./cluster_chaos_pipelines.ts";
+} from "./chaos_pipelines.ts";
 
 const event = (stream: string, n: number): TalliedEvent => ({
   ...{ stream, partition: 0, id: `p-${n}` },
