@@ -5,9 +5,7 @@ import { checkHistory, type History, type SentEvent, type Told } from "../suppor
 import { kindOf, type Reader, type Sender } from "./parts/simulated_clients.ts";
 import type { SinkModel } from "./parts/simulated_sink.ts";
 import type { SimulatedStore } from "./parts/simulated_store.ts";
-import type { TimedKind } from "./parts/timed_pipelines.ts";
 import type { World } from "./parts/world.ts";
-import { countTimed, timedFault } from "./timed_judgement.ts";
 
 export interface Evidence {
   readonly world: World;
@@ -19,13 +17,10 @@ export interface Evidence {
   readonly told: ReadonlyMap<string, Told>;
   /** Whether retention may take records that a sink has not read. */
   readonly mayTrimUnread: boolean;
-  /** The kind of the pipeline with timers that the sinks read, if any. */
-  readonly timed?: TimedKind | undefined;
 }
 
 /** The first records of the ledger that a sink or the subscriber has not read, or undefined. */
-export function undelivered(evidence: Evidence): string | undefined {
-  const { store, sinks, reader, timed, world } = evidence;
+export function undelivered({ store, sinks, reader }: Evidence): string | undefined {
   for (const [partition, ledger] of store.ledger.entries()) {
     const last = ledger.at(-1);
     const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
@@ -46,9 +41,7 @@ export function undelivered(evidence: Evidence): string | undefined {
     const read = reader.nextOffset(partition);
     if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
   }
-  const fault = timed === undefined ? undefined : timedFault(evidence, timed);
-  if (fault?.isMissing === false) world.problem(`E29: ${fault.text}`);
-  return fault?.text;
+  return undefined;
 }
 
 /** The place of an output's input. The pipeline's counts show that it saw each input once, in order (E13). */
@@ -64,11 +57,8 @@ function inputOf({ world, store }: Evidence, partition: number, output: Event): 
 
 /** Reports every problem that the checker finds to the world. */
 export async function judge(evidence: Evidence): Promise<void> {
-  const { world, store, sinks, reader, senders, sent, told, mayTrimUnread, timed } = evidence;
+  const { world, store, sinks, reader, senders, sent, told, mayTrimUnread } = evidence;
   await store.absorb();
-  const fault = timed === undefined ? undefined : timedFault(evidence, timed);
-  if (fault !== undefined) world.problem(`E29: ${fault.text}`);
-  if (timed !== undefined) countTimed(evidence, timed);
   const log = store.ledger.flat();
   const stored = new Set(log.map(({ id }) => id));
   for (const sender of senders) {
@@ -85,8 +75,7 @@ export async function judge(evidence: Evidence): Promise<void> {
       partition,
       observations,
     })),
-    // Windows and pairs are held against the log by themselves.
-    sinks: (timed === undefined ? sinks : []).flatMap((sink) =>
+    sinks: sinks.flatMap((sink) =>
       store.partitions.map((_, partition) => ({
         sink: sink.name,
         partition,

@@ -61,8 +61,6 @@ export interface BreakableCluster {
    * (lease store S1), and a clock that is set back would make the lost numbers again.
    */
   readonly losesLeases: boolean;
-  /** A pipeline waits for times to pass: the clock ends at the latest time that it has shown. */
-  readonly isTimed: boolean;
   /** From this time on the run brings about a crash and a handoff, if there was none. */
   readonly chaosUntilMs: number;
   living(): readonly ClusterProcess[];
@@ -74,7 +72,6 @@ export interface BreakableCluster {
 export class ClusterFaults {
   readonly #cluster: BreakableCluster;
   readonly #world: World;
-  #greatestSkewMs = 0;
 
   constructor(cluster: BreakableCluster) {
     this.#cluster = cluster;
@@ -121,11 +118,10 @@ export class ClusterFaults {
       case "crash an actor":
         return this.#crashActor(process);
       case "clock jumps":
-        this.#setSkew(
-          this.#cluster.losesLeases
-            ? Math.min(world.skewMs + 3_600_000, AHEAD_MS_MAX)
-            : (random.below(3) - 1) * 3_600_000,
-        );
+        world.skewMs = this.#cluster.losesLeases
+          ? Math.min(world.skewMs + 3_600_000, AHEAD_MS_MAX)
+          : (random.below(3) - 1) * 3_600_000;
+        this.#cluster.leases.noteSkew();
         return world.noteFault("the clock jumped an hour");
       case "commit fails":
         this.#cluster.store.store.failNext([random.chance(0.5) ? "before" : "after"]);
@@ -144,14 +140,6 @@ export class ClusterFaults {
       case "lose the store":
         return this.#loseStore(process);
     }
-  }
-
-  #setSkew(skewMs: number): void {
-    const world = this.#world;
-    if (skewMs < world.skewMs) world.count("the clock was set back");
-    world.skewMs = skewMs;
-    this.#greatestSkewMs = Math.max(this.#greatestSkewMs, skewMs);
-    this.#cluster.leases.noteSkew();
   }
 
   /** A fault that the run still needs, once its time is up. */
@@ -284,8 +272,6 @@ export class ClusterFaults {
     if (world.random.chance(FINALE_SHARE) && world.isDue()) this.#lastFaults();
     world.isChaos = false;
     world.say("faults end");
-    // A window of a time that the clock has left behind would close an hour later.
-    if (this.#cluster.isTimed) this.#setSkew(this.#greatestSkewMs);
     this.#setAway(false);
     this.#cluster.store.store.setFlushHeld(false);
     this.#cluster.peers.unblockAll();

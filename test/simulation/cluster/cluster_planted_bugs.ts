@@ -4,13 +4,10 @@
  */
 import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
 import type { AppendOutcome, Ownership } from "../../../actors/log/log.ts";
-import type { Pipeline, PipelineInstance } from "../../../actors/pipeline/pipeline.ts";
 import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
 import { FencedError } from "../../../protocols/errors.ts";
-import type { Event } from "../../../protocols/event.ts";
 import { epoch } from "../../../protocols/position.ts";
 import { lastSequence } from "../../../protocols/sequence.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../../protocols/values/event_codec.ts";
 import type { Member, TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
@@ -60,32 +57,6 @@ function withoutFence(isFenceless: (node: object) => boolean): ClusterPlant {
           log.append(isFenceless(node) ? (newest.get(ownership.partition.partition) ?? ownership) : ownership, request),
       }))(log, node),
   };
-}
-
-const wrapInstance =
-  (wrap: (instance: PipelineInstance, nowMs: () => number) => PipelineInstance) =>
-  (pipeline: Pipeline, nowMs: () => number): Pipeline => ({
-    ...pipeline,
-    instantiate: (...parts) => wrap(pipeline.instantiate(...parts), nowMs),
-  });
-
-/** Each owner begins without the timers that its predecessor has set. */
-const forgettingTimers = (pipeline: Pipeline): Pipeline => ({
-  ...pipeline,
-  instantiate: (partition, tables) =>
-    pipeline.instantiate(partition, (name, limits) => {
-      const table = tables(name, limits);
-      if (name.endsWith("timers")) for (const [key] of table.scan()) table.remove(key);
-      return table;
-    }),
-});
-
-/** The progress of a pipeline as it was before its second input was read. */
-function withoutOthers([name, value]: [string, Uint8Array | undefined]): [string, Uint8Array | undefined] {
-  const [progress] = value !== undefined && name.endsWith("/progress") ? decodeTrustedEvents(value) : [];
-  if (progress?.others === undefined) return [name, value];
-  const others = (progress.others as readonly Event[]).map(() => ({ covered: null }));
-  return [name, encodeEvents([{ ...progress, others }], { asRecords: false })];
 }
 
 export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> = {
@@ -276,23 +247,6 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
   "a pipeline's changed keys are not stored with its outputs (E29)": () => ({
     wrapLog: replacing((log) => ({
       append: (ownership, { attached: _, ...request }) => log.append(ownership, request),
-    })),
-  }),
-  "the watermark of a pipeline comes from the clock (E29)": () => ({
-    wrapPipeline: wrapInstance((instance, nowMs) => ({
-      ...instance,
-      run: ({ watermarks, ...batch }, onProgress) => {
-        if (watermarks === undefined) return instance.run(batch, onProgress);
-        const beforeMs = batch.events.map(nowMs);
-        return instance.run({ ...batch, watermarks: { ...watermarks, beforeMs } }, onProgress);
-      },
-    })),
-  }),
-  "timers are forgotten by a move (E29)": () => ({ wrapPipeline: forgettingTimers }),
-  "the progress in a second input is not stored": () => ({
-    wrapLog: replacing((log) => ({
-      append: (ownership, { checkpoints = new Map(), ...request }) =>
-        log.append(ownership, { ...request, checkpoints: new Map([...checkpoints].map(withoutOthers)) }),
     })),
   }),
   "a shard is read on where its partition was (decision 0016)": () => ({

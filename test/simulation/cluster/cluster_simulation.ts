@@ -20,7 +20,6 @@ import type { SimulatedPlace } from "../parts/simulated_places.ts";
 import { type SinkBugs, SinkModel } from "../parts/simulated_sink.ts";
 import { ReplayableFile } from "../parts/simulated_source.ts";
 import { SINKS, SimulatedStore } from "../parts/simulated_store.ts";
-import { type TimedKind, type TimedPipeline, timedPipelines } from "../parts/timed_pipelines.ts";
 import { anyOf, inPlaceOfGlobals, type RunOptions, World } from "../parts/world.ts";
 import { inspector, type Outcome, outcomeOf, placesOf } from "../simulation.ts";
 import { ClusterFaults } from "./cluster_faults.ts";
@@ -45,7 +44,6 @@ export interface ClusterPlant {
   readonly wrapOrder?: WrapOrder;
   readonly wrapLinks?: WrapLinks;
   readonly wrapReader?: WrapReader;
-  readonly wrapPipeline?: (pipeline: Pipeline, nowMs: () => number) => Pipeline;
   readonly sinks?: SinkBugs;
 }
 
@@ -84,13 +82,9 @@ export async function simulateCluster(
 ): Promise<Outcome> {
   const world = new World(seed, options);
   const inspecting = await inspector();
-  timed ??= await timedPipelines();
-  const pipelines = timed;
-  const log = await inPlaceOfGlobals(world, () => new ClusterSimulation(world, inspecting, plant, pipelines).run());
+  const log = await inPlaceOfGlobals(world, () => new ClusterSimulation(world, inspecting, plant).run());
   return outcomeOf(world, log);
 }
-
-let timed: Readonly<Record<TimedKind, TimedPipeline>> | undefined;
 
 class ClusterSimulation {
   readonly #world: World;
@@ -111,14 +105,13 @@ class ClusterSimulation {
   /** The file of a source, in some seeds. */
   readonly #file: ReplayableFile | undefined;
   readonly #places: readonly SimulatedPlace[];
-  readonly #timed: TimedPipeline | undefined;
   readonly #isTrimming: boolean;
   readonly #chaosMs: number;
   #sentOfLate = 0;
   readonly #startedMs: number;
   readonly #faults: ClusterFaults;
 
-  constructor(world: World, inspect: Inspect, plant: ClusterPlant, timed: Readonly<Record<TimedKind, TimedPipeline>>) {
+  constructor(world: World, inspect: Inspect, plant: ClusterPlant) {
     this.#world = world;
     this.#startedMs = world.trueMs;
     const { random } = world;
@@ -143,13 +136,10 @@ class ClusterSimulation {
     this.#file = random.chance(0.4) ? new ReplayableFile() : undefined;
     this.#places = placesOf({ world, store: this.#store, sent: this.#sent, told: this.#told });
     // Only in a tier that loses no acknowledged event: each output then has its input.
-    const counting = this.#store.tier === "fsync" && random.chance(0.3) ? this.#counting() : undefined;
-    const isSmallDrawn = counting === undefined && random.chance(0.2);
-    this.#timed = counting === undefined ? this.#timedBySeed(timed, plant) : undefined;
-    const pipeline = counting ?? this.#timed?.pipeline;
+    const pipeline = this.#store.tier === "fsync" && random.chance(0.3) ? this.#counting() : undefined;
     this.#store.pipeline = pipeline?.name;
     for (const sink of this.#sinks) sink.readsOutbox = pipeline !== undefined;
-    const isSmall = pipeline === undefined && isSmallDrawn;
+    const isSmall = pipeline === undefined && random.chance(0.2);
     const onFull = random.chance(0.5) ? "refuse" : "trim";
     this.#isTrimming = isSmall && onFull === "trim";
     const retention = isSmall ? `a small retention (${onFull})` : "a large retention";
@@ -160,7 +150,7 @@ class ClusterSimulation {
         ...{ world, store: this.#store, sinks: this.#sinks, inspect },
         ...(this.#file === undefined ? {} : { file: this.#file }),
         ...{ places: this.#places, wrapReader: plant.wrapReader ?? ((reader) => reader) },
-        ...{ pipeline, timed: this.#timed },
+        pipeline,
         retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
         creditBytes: random.chance(0.3) ? 400 : 1_000_000,
         isStoreRemote: true,
@@ -186,24 +176,13 @@ class ClusterSimulation {
     this.#reader = new Reader(world, this.#network.connectAs("reader"), this.#store, readerWayIn);
     this.#faults = new ClusterFaults({
       ...{ world, store: this.#store, leases: this.#leases, peers: this.#peers, network: this.#network },
-      ...{ senders: this.#senders, names: this.#names, losesLeases, isTimed: this.#timed !== undefined },
+      ...{ senders: this.#senders, names: this.#names, losesLeases },
       chaosUntilMs: this.#startedMs + this.#chaosMs,
       living: () => this.#living,
       leader: () => this.#leader,
       start: (name) => this.#start(name),
     });
     this.#flushEverySecond();
-  }
-
-  /** A pipeline with timers, in two of five seeds of the tier that have no other pipeline. By the seed alone, as above. */
-  #timedBySeed(
-    timed: Readonly<Record<TimedKind, TimedPipeline>>,
-    { wrapPipeline = (pipeline) => pipeline }: ClusterPlant,
-  ): TimedPipeline | undefined {
-    const kind = (["count", "join"] as const)[this.#world.seed % 5];
-    if (kind === undefined || this.#store.tier !== "fsync") return undefined;
-    this.#world.count(`a pipeline with a ${kind}`);
-    return { ...timed[kind], pipeline: wrapPipeline(timed[kind].pipeline, () => this.#world.wallMs()) };
   }
 
   /** Drawn from the seed alone, so that the other draws of older seeds stay as they were. */
@@ -268,7 +247,6 @@ class ClusterSimulation {
     return {
       ...{ world: this.#world, store: this.#store, sinks: this.#sinks, reader: this.#reader },
       ...{ senders: this.#senders, sent: this.#sent, told: this.#told, mayTrimUnread: this.#isTrimming },
-      timed: this.#timed?.kind,
     };
   }
 
@@ -389,7 +367,7 @@ class ClusterSimulation {
     // The progress of a pipeline shows only in the log.
     const known = this.#store.pipeline === undefined ? undelivered(this.#evidence) : undefined;
     if (known !== undefined) return known;
-    await this.#store.absorb(this.#timed !== undefined);
+    await this.#store.absorb(false);
     return undelivered(this.#evidence);
   }
 

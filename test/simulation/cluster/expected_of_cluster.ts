@@ -91,13 +91,6 @@ export const EXPECTED_OF_CLUSTER: readonly string[] = [
   "fault: append outputs failed",
   "a pipeline with a snapshot",
   "a pipeline with tables",
-  "a pipeline with a count",
-  "a pipeline with a join",
-  "count: late records",
-  "count: outputs held against the log",
-  "join: late records",
-  "join: outputs held against the log",
-  "the clock was set back",
   "outbox: covered",
   "read: trimmed",
   ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS, ...SOURCE_OPERATIONS].flatMap((operation) => [

@@ -14,7 +14,7 @@ import type { PartitionRequest, Retention } from "../../../actors/partition/part
 import type { PartitionFeed } from "../../../actors/partition/partition_feed.ts";
 import type { OutboxReport } from "../../../actors/pipeline/outbox/outbox_messages.ts";
 import { outboxActor, outboxChannel } from "../../../actors/pipeline/outbox_actor.ts";
-import { type OutboxRecord, resultOfStored } from "../../../actors/pipeline/outbox_record.ts";
+import type { OutboxRecord } from "../../../actors/pipeline/outbox_record.ts";
 import type { Pipeline } from "../../../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../../../actors/sinks/delivery/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../../actors/sinks/delivery/delivery_messages.ts";
@@ -37,7 +37,6 @@ import { simulatedLog, type WrapLog } from "./simulated_log.ts";
 import type { SimulatedPlace } from "./simulated_places.ts";
 import type { ReplayableFile } from "./simulated_source.ts";
 import { type SimulatedStore, STREAM } from "./simulated_store.ts";
-import { furtherInputs, type TimedPipeline } from "./timed_pipelines.ts";
 import type { World } from "./world.ts";
 
 /** A sink outside the node. */
@@ -52,8 +51,6 @@ export interface NodeParts {
   readonly sinks: readonly NodeSink[];
   /** A pipeline that computes once for all sinks (E13). Without one they read the records themselves. */
   readonly pipeline?: Pipeline | undefined;
-  /** The time and the inputs of a pipeline with timers. */
-  readonly timed?: TimedPipeline | undefined;
   /** The file of the node's source; without one the node has no source. */
   readonly file?: ReplayableFile;
   /** Places that further sources of the node read by shard. */
@@ -96,7 +93,10 @@ const runSteps = eachRecord((event) =>
     : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] },
 );
 
-const readOutbox = eachRecord((record) => resultOfStored(record as OutboxRecord, undefined));
+const readOutbox = eachRecord((record) => {
+  const stored = record as OutboxRecord;
+  return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
+});
 
 /** Probabilities that an operation fails before or after its effect, and that the node dies there. Rare operations have more. */
 function riskOf(what: string): typeof HIGH {
@@ -238,18 +238,9 @@ export class SimulatedNode implements OutsideCalls {
   }
 
   #outbox(pipeline: Pipeline, feed: PartitionFeed): ActorDefinition<never> {
-    const { timed, store } = this.#parts;
+    const observe = ({ kind }: OutboxReport) => this.world.count(`outbox: ${kind}`);
     const timeOf = (_event: Event, appendedAtMs: number) => appendedAtMs;
-    const { partition } = feed.partition;
-    const further =
-      timed === undefined ? undefined : furtherInputs(timed, partition, store.partitions.length, this.directory);
-    const observe = (report: OutboxReport) => {
-      this.world.count(`outbox: ${report.kind}`);
-      if (report.kind === "reached") further?.reached(report.others ?? []);
-      if (report.kind === "covered") further?.covered(report.progress.others ?? []);
-    };
-    const reading = timed === undefined ? {} : { time: timed.time, others: further?.inputs ?? [] };
-    return outboxActor({ pipeline, feed, timeOf, observe, ...reading }) as ActorDefinition<never>;
+    return outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>;
   }
 
   /** Wires the deliveries as `supervisors/node/delivery_plans.ts` does. */

@@ -36,8 +36,6 @@ export class SimulatedStore {
   readonly partitions: readonly PartitionReference[];
   /** The ledger: all records that the log ever held and did not lose, by partition, in order of offset. */
   readonly ledger: LoggedEvent[][];
-  /** The time of append of each record of the ledger, by `partition/offset`. */
-  readonly appendedAtMs = new Map<string, number>();
   readonly letters = new Map<string, Letter[]>();
   readonly lostIds = new Set<string>();
   /** `partition/epoch/offset` of records that were lost with a tail. */
@@ -194,9 +192,8 @@ export class SimulatedStore {
     const known = this.ledger[partition]!;
     const batches = await this.#readAll(reference, "records", placeOf(known.at(-1)));
     const from = (known.at(-1)?.offset ?? -1) + 1;
-    for (const { position: at, event, batch } of recordsOf(batches, from)) {
+    for (const { position: at, event } of recordsOf(batches, from)) {
       known.push({ partition, epoch: at.epoch, offset: at.offset, id: String(event.id) });
-      this.appendedAtMs.set(`${partition}/${at.offset}`, batch.appendedAtMs);
     }
   }
 
