@@ -68,8 +68,8 @@ function countRow(
   }
   const name = `${endMs}/${key}`;
   const counted = counts.get(name) as number | undefined;
-  counts.put(name, (counted ?? 0) + 1);
-  if (counted === undefined) timers.set({ timeMs: endMs, key, tag: "" });
+  if (counted === undefined) timers.setFor({ timeMs: endMs, key, tag: "" }, () => counts.put(name, 1));
+  else counts.put(name, counted + 1);
 }
 
 function close(counts: KeyedState, { timeMs: endMs, key }: Timer, every: number) {

@@ -53,8 +53,7 @@ export function joinStep({ on, within }: JoinSettings, where: string, compile: E
         }
         const { epoch, offset } = context.position;
         const name = `${sideText(side, key)}${timeText(timeMs)}/${epoch}/${offset}`;
-        kept.put(name, event);
-        timers.set({ timeMs: timeMs + within + 1, key: name, tag: "" });
+        timers.setFor({ timeMs: timeMs + within + 1, key: name, tag: "" }, () => kept.put(name, event));
       };
       const timer = ({ key }: { readonly key: string }) => {
         kept.remove(key);

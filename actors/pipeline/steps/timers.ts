@@ -27,8 +27,20 @@ export class Timers {
     if (this.#nextMs !== undefined) this.#nextMs = Math.min(this.#nextMs, timer.timeMs);
   }
 
+  /** Sets the timer of something that `keep` keeps until then. Where one of the two is refused, neither is there. */
+  setFor(timer: Timer, keep: () => void): void {
+    this.set(timer);
+    try {
+      keep();
+    } catch (error) {
+      this.remove(timer);
+      throw error;
+    }
+  }
+
   remove(timer: Timer): void {
     this.#state.remove(nameOf(timer));
+    this.#nextMs = undefined;
   }
 
   get areNone(): boolean {

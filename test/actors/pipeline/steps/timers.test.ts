@@ -44,4 +44,19 @@ test("a timer of the same time, key and tag is one timer", () => {
   assert.is([...timers.takeDue(10)].length, 1);
 });
 
+test("what a timer was set for and the timer are there together, or neither is", () => {
+  const timers = timersOf();
+  let kept = 0;
+  assert.throws(() => timers.setFor(timer(10, "k".repeat(1_020)), () => (kept += 1)), /must be at most 1024/);
+  assert.is(kept, 0);
+  const refuse = () => {
+    throw new Error("full");
+  };
+  timers.set(timer(30, "later"));
+  assert.throws(() => timers.setFor(timer(10), refuse), /full/);
+  assert.equal([...timers.takeDue(20)], []);
+  timers.setFor(timer(15, "kept"), () => (kept += 1));
+  assert.equal([[...timers.takeDue(20)], kept], [[timer(15, "kept")], 1]);
+});
+
 test.run();
