@@ -3,6 +3,7 @@
  * what they report. Steps are compiled here, once, before anything starts.
  */
 import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
+import type { DecodedBatch } from "../../actors/log/decoded_batch.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { traceFields } from "../../actors/observers/trace_fields.ts";
@@ -17,7 +18,7 @@ import { deliveryLimits } from "../../actors/sinks/delivery/delivery_limits.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import { type DeliveryTarget, deliveryText } from "../../actors/sinks/delivery/delivery_names.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
-import { prepareItems } from "../../actors/sinks/delivery/prepare_items.ts";
+import { prepareItems, withOwnEvents } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { offset, type Position, partitionName } from "../../protocols/position.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
@@ -220,6 +221,8 @@ export function sinkDelivery(
   const { partition } = feed;
   const { run, timeOf, keepsBytes = false } = input;
   const preparation = { partition, run, timeOf, keepsBytes, ...(input.isShared ? { sharedBy: input } : {}) };
+  const prepare = (batch: DecodedBatch, after: Position | undefined) => prepareItems(preparation, batch, after);
+  const isOwn = configuration.own?.sinks.has(sink.type) === true;
   const options = sink.options as never;
   const stepTimeoutMs = (definition.stepTimeoutMs?.(options) ?? 0) + STEP_MARGIN_MS;
   const delivery = deliveryActor({
@@ -234,7 +237,7 @@ export function sinkDelivery(
     start,
     limits: deliveryLimits(definition, options, sink.batch, partition),
     eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
-    prepare: (batch, after) => prepareItems(preparation, batch, after),
+    prepare: isOwn ? async (batch, after) => withOwnEvents(await prepareItems(preparation, batch, after)) : prepare,
     operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),
     readBytesMax: READ_BYTES_MAX,
     connect,

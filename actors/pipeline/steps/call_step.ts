@@ -2,13 +2,15 @@
  * Runs a function of the user's own module: `call: ./enrich.ts#default`. The function is given (event, context) and
  * answers an event, several, or undefined for none, or a promise of those. A step that keeps state is named
  * `./count.ts#create`: `create({stream, partition})` answers `{run, snapshot, restore}`, one instance for each
- * partition. The function may do anything, so its pipeline computes once, into an outbox (E13).
+ * partition. The function may do anything, so its pipeline computes once, into an outbox (E13). It is given a copy of the
+ * event, as other pipelines and sinks share the event itself.
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ConfigurationError, RejectedError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import type { PartitionReference } from "../../../protocols/position.ts";
+import { ownCopy } from "../../../protocols/values/own_copy.ts";
 import type { Step, StepContext, StepInstance } from "../step.ts";
 import { perRecord } from "./per_record.ts";
 
@@ -27,7 +29,7 @@ export async function callStep(reference: string, where: string, folder: string)
   const step: Step = {
     name: "call",
     isDeterministic: false,
-    run: perRecord(async (event, context) => toEvents(await (call as UserFunction)(event, context), where)),
+    run: perRecord(async (event, context) => toEvents(await (call as UserFunction)(ownCopy(event), context), where)),
   };
   if (exportName !== "create") return step;
   return { ...step, instantiate: (partition) => instanceOf((call as Create)(partition), where) };
@@ -49,7 +51,7 @@ function instanceOf(instance: UserInstance, where: string): StepInstance {
     );
   }
   return {
-    run: perRecord(async (event, context) => toEvents(await instance.run(event, context), where)),
+    run: perRecord(async (event, context) => toEvents(await instance.run(ownCopy(event), context), where)),
     snapshot: () => instance.snapshot?.() ?? null,
     restore: (snapshot) => instance.restore?.(snapshot),
   };

@@ -1,6 +1,7 @@
 /** Turns a stored batch into items of a delivery: its records after a cursor, decoded and run through the steps. */
 import type { Event } from "../../../protocols/event.ts";
 import type { PartitionReference, Position } from "../../../protocols/position.ts";
+import { ownCopy } from "../../../protocols/values/own_copy.ts";
 import type { DecodedBatch } from "../../log/decoded_batch.ts";
 import type { StepBatch, StepContext } from "../../pipeline/step.ts";
 import type { RecordOrigin, SinkRecord } from "../sink.ts";
@@ -54,6 +55,13 @@ export function prepareItems(
   if (first === 0) return items;
   return items instanceof Promise ? items.then((all) => all.slice(first)) : items.slice(first);
 }
+
+/** The items with events of their own, for a sink that may change what it is given: others share the events themselves. */
+export const withOwnEvents = (items: readonly DeliveryItem[]): readonly DeliveryItem[] =>
+  items.map((item) => ({
+    ...item,
+    outputs: item.outputs.map((output) => ({ ...output, event: ownCopy(output.event) })),
+  }));
 
 function itemsFrom(
   preparation: Preparation,
