@@ -40,6 +40,14 @@ export const segmentName = (first: number, format: FileFormat): string =>
 export const partitionFolder = (directory: string, { stream, partition }: PartitionReference): string =>
   join(directory, encodeURIComponent(stream), String(partition));
 
+/** Throws `ConfigurationError` for a directory that could be the folder of another sink's delivery. */
+export function checkDirectory(directory: string): void {
+  const part = directory.split(/[\\/]/).find((name) => /^(as|replay)=/i.test(name));
+  if (part === undefined) return;
+  const must = "no part of its directory may begin with as= or replay=, as deliveries have folders of such names";
+  throw new ConfigurationError("INVALID_CONFIGURATION", `Cannot write files as ${must}: current value is ${part}`);
+}
+
 /** The folder of a delivery, in which its partitions' folders lie. */
 export function deliveryFolder(directory: string, { as, replay }: Pick<SinkContext, "as" | "replay">): string {
   const own = as === undefined ? directory : join(directory, `as=${encodeURIComponent(as)}`);

@@ -2,7 +2,7 @@
 import { isAbsolute, resolve } from "node:path";
 import type { SinkDefinition } from "../sink.ts";
 import { checkColumns, lineEncoder } from "./file_format.ts";
-import { checkFolder } from "./file_layout.ts";
+import { checkDirectory, checkFolder } from "./file_layout.ts";
 import { FileWriter, type FileWriterOptions, SEGMENT_AGE_MAX_MS, SEGMENT_BYTES_MAX } from "./file_writer.ts";
 
 export interface FileSinkOptions extends FileWriterOptions {
@@ -50,6 +50,7 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
   },
   async check({ directory, format = "ndjson", columns }, folder) {
     checkColumns(format, columns);
+    checkDirectory(directory);
     if (folder !== undefined) await checkFolder(resolve(folder, directory));
   },
   clusterProblem({ directory, shared = false }) {

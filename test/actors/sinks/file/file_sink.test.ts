@@ -680,4 +680,15 @@ test("O1: of two logs that open one empty folder at once, one gets it", () =>
     for (const writer of writers) await writer.close();
   }));
 
+test("a directory that could be the folder of another sink's delivery is refused", async () => {
+  for (const directory of ["out/as=late", "as=late", "out/Replay=again/x", "out\\as=late"]) {
+    const error = await fileSink.check?.({ directory }, undefined)?.then(
+      () => undefined,
+      (refusal: Error) => refusal,
+    );
+    assert.match(String(error), /no part of its directory may begin with as= or replay=/, directory);
+  }
+  for (const directory of ["out/asset", "has=late", "./out"]) await fileSink.check?.({ directory }, undefined);
+});
+
 test.run();
