@@ -1,6 +1,6 @@
 /**
- * What a stream has acknowledged to one life of a producer that can send again, and from where to send again once the stream
- * has lost a part of that with its tail (E6). Pure.
+ * What a stream has acknowledged to one life of a producer that can send again. Once the stream has lost a part of that with
+ * its tail, this tells from where to send again (E6). Pure.
  */
 import { compareSequences, type Sequence } from "../../sequence.ts";
 
